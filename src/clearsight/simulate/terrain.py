@@ -1,0 +1,125 @@
+"""Relief: fractal heights, and how the sun falls on them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+
+from clearsight.errors import ArgumentError
+
+Array = NDArray[np.float32]
+
+_PENUMBRA = 0.6
+"""Height over which a cast shadow fades, in units of pixel * tan(sun elevation): the sun's disc and the pixel's own size."""
+
+
+def fractal(rng: np.random.Generator, *, shape: tuple[int, int], slope: float, largest: float) -> Array:
+    """Random field with a power-law spectrum, the texture most natural things share.
+
+    Parameters
+    ----------
+    rng : numpy Generator
+        Source of chance.
+    shape : (int, int)
+        Rows and columns.
+    slope : float
+        Amplitude falls as frequency to the power ``-slope``: 1 is rough, 2 is like hills, 3 is smooth.
+    largest : float
+        Size of the largest structures in pixels; below that frequency the spectrum is flat.
+
+    Returns
+    -------
+    float32 array of ``shape``
+        Zero mean, unit standard deviation.
+
+    Examples
+    --------
+    >>> field = fractal(np.random.default_rng(1), shape=(64, 48), slope=2.0, largest=32)
+    >>> field.shape, bool(abs(field.mean()) < 1e-3)
+    ((64, 48), True)
+    """
+    # The field is periodic, so it's made larger than needed: structures that leave on one side don't come back on the other.
+    margin = int(min(largest, max(shape)) // 2)
+    rows, columns = (fft.next_fast_len(size + margin, real=True) for size in shape)
+    frequency = np.hypot(fft.fftfreq(rows)[:, None], fft.rfftfreq(columns)[None, :]).astype(np.float32)
+    amplitude = (frequency**2 + np.float32(1.0 / largest) ** 2) ** np.float32(-slope / 2)
+    amplitude[0, 0] = 0.0
+    white = rng.standard_normal((rows, columns), dtype=np.float32)
+    field = fft.irfft2(fft.rfft2(white) * amplitude, s=(rows, columns))[: shape[0], : shape[1]]
+    field -= field.mean()
+    spread = float(field.std())
+    return np.asarray(field / (spread if spread > 0 else 1.0), dtype=np.float32)
+
+
+def direct_light(elevation: Array, *, pixel: float, sun_zenith: float, sun_azimuth: float) -> Array:
+    """Direct sunlight on a relief, relative to flat ground: ``cos(i) / cos(sun zenith)``, 0 in cast shadow.
+
+    Parameters
+    ----------
+    elevation : float32 array (y, x)
+        Heights in metres; y runs down, that is to the south.
+    pixel : float
+        Size of a pixel in metres.
+    sun_zenith, sun_azimuth : float
+        Degrees; azimuth clockwise from north. Zenith must lie in [0, 90).
+
+    Returns
+    -------
+    float32 array (y, x)
+        0 … about 3 at low sun. 1 everywhere on flat ground.
+
+    Examples
+    --------
+    >>> flat = np.zeros((4, 4), dtype="float32")
+    >>> float(direct_light(flat, pixel=10, sun_zenith=50, sun_azimuth=150).min())
+    1.0
+    """
+    if not 0.0 <= sun_zenith < 90.0:
+        raise ArgumentError(f"sun_zenith={sun_zenith} degrees: expected 0 <= sun_zenith < 90, a sun above the horizon.")
+    if min(elevation.shape) < 2 or not np.any(elevation != elevation.flat[0]):
+        return np.ones(elevation.shape, dtype=np.float32)
+    zenith, azimuth = np.deg2rad(sun_zenith), np.deg2rad(sun_azimuth)
+    down, right = np.gradient(elevation, np.float32(pixel))
+    east, north = np.sin(zenith) * np.sin(azimuth), np.sin(zenith) * np.cos(azimuth)
+    # The normal of z(x, y) is (-dz/dx, -dz/dnorth, 1) over its length; north runs up, so dz/dnorth = -down.
+    incidence = np.cos(zenith) - np.float32(east) * right + np.float32(north) * down
+    incidence /= np.sqrt(1.0 + right**2 + down**2)
+    lit = 1.0 - cast_shadow(elevation, pixel=pixel, sun_zenith=sun_zenith, sun_azimuth=sun_azimuth)
+    return np.asarray(np.maximum(incidence, 0.0) / np.cos(zenith) * lit, dtype=np.float32)
+
+
+def cast_shadow(elevation: Array, *, pixel: float, sun_zenith: float, sun_azimuth: float) -> Array:
+    """Share of a pixel's direct sun that higher ground takes away: 0 lit, 1 in shadow.
+
+    One sweep away from the sun: the height of the shadow above a row is that of the row before it, or its ground if
+    that is higher, less what the ray falls in between. Arguments and units as for `direct_light`.
+
+    Examples
+    --------
+    >>> wall = np.zeros((3, 8), dtype="float32")
+    >>> wall[:, 6] = 30.0
+    >>> cast_shadow(wall, pixel=10, sun_zenith=45, sun_azimuth=90)[1].round().astype(int)
+    array([0, 0, 0, 0, 1, 1, 0, 0])
+    """
+    azimuth = np.deg2rad(sun_azimuth)
+    east, south = np.sin(azimuth), -np.cos(azimuth)
+    # Turn the array so that the sun stands at the top: rows are then swept from the first to the last.
+    along_rows = abs(south) >= abs(east)
+    ground = elevation if along_rows else elevation.T
+    towards, sideways = (south, east) if along_rows else (east, south)
+    if towards > 0:
+        ground = ground[::-1]
+    drift = sideways / abs(towards)  # columns per row, towards the sun
+    fall = pixel / abs(towards) / np.tan(np.deg2rad(sun_zenith)) if sun_zenith > 0 else np.inf
+    height = np.full(ground.shape, -np.inf, dtype=np.float32)
+    columns = np.arange(ground.shape[1], dtype=np.float32)
+    for row in range(1, ground.shape[0]):
+        before = np.maximum(height[row - 1], ground[row - 1])
+        height[row] = np.interp(columns + drift, columns, before) - fall
+    shadow = (
+        np.clip((height - ground) / max(_PENUMBRA * fall, 1e-3) + 0.5, 0.0, 1.0) if np.isfinite(fall) else height * 0
+    )
+    if towards > 0:
+        shadow = shadow[::-1]
+    return np.asarray(shadow if along_rows else shadow.T, dtype=np.float32)
