@@ -11,7 +11,8 @@ import rasterio
 import xarray as xr
 from numpy.typing import NDArray
 
-from clearsight.errors import ArgumentError, OptionalDependencyError, OutputError
+from clearsight.errors import ArgumentError, OptionalDependencyError
+from clearsight.whole import whole_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -75,30 +76,15 @@ def true_colour(
 
 def save_png(rgba: NDArray[np.uint8], path: str | os.PathLike[str]) -> Path:
     """Write an RGBA array (y, x, 4) as PNG; written whole or not at all."""
-    target = Path(path)
-    part = target.with_name(f".{target.name}.partial")
     height, width, count = rgba.shape
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        # A picture needs no georeference; pixel coordinates keep rasterio from warning that there is none.
-        with rasterio.MemoryFile() as memory:
-            with memory.open(
-                driver="PNG",
-                width=width,
-                height=height,
-                count=count,
-                dtype="uint8",
-                transform=rasterio.Affine(1, 0, 0, 0, -1, height),
-            ) as file:
-                file.write(np.moveaxis(rgba, -1, 0))
+    # A picture needs no georeference; pixel coordinates keep rasterio from warning that there is none.
+    profile = {"width": width, "height": height, "count": count, "dtype": "uint8"}
+    with rasterio.MemoryFile() as memory:
+        with memory.open(driver="PNG", transform=rasterio.Affine(1, 0, 0, 0, -1, height), **profile) as file:
+            file.write(np.moveaxis(rgba, -1, 0))
+        with whole_file(path) as part:
             part.write_bytes(memory.read())
-        part.replace(target)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise OutputError(
-            f"path={str(path)!r} can't be written ({error}); choose a folder you may write to."
-        ) from error
-    return target
+    return Path(path)
 
 
 def contact_sheet(
@@ -183,15 +169,6 @@ def _show(axis: Axes, panel: NDArray[Any], *, limit: float = 1.0) -> None:
 
 
 def _save(figure: Figure, path: str | os.PathLike[str]) -> Path:
-    target = Path(path)
-    part = target.with_name(f".{target.name}.partial")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as part:
         figure.savefig(part, format="png", dpi=110)
-        part.replace(target)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise OutputError(
-            f"path={str(path)!r} can't be written ({error}); choose a folder you may write to."
-        ) from error
-    return target
+    return Path(path)
