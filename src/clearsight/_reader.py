@@ -1,0 +1,294 @@
+"""Read one band of one image into a grid: decoded at the resolution needed, harmonised, NaN = nodata.
+
+Two properties of reduced JPEG 2000 decoding have to be undone, or they end up in the scores. The reduced image is the
+wavelet's low-pass band: (1) it mixes nodata (0) into the pixels beside it, which darkens the swath's edge; and (2) its
+samples sit on the *first* pixel of each group instead of in the group's middle, a shift of 15 m at a fourfold reduction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import rasterio
+import rasterio.errors
+from affine import Affine
+from numpy.typing import NDArray
+from odc.geo.converters import rio_geobox
+from odc.geo.geobox import GeoBox
+from odc.geo.overlap import ReprojectInfo, compute_reproject_roi
+from odc.geo.roi import roi_is_empty
+from rasterio.enums import Resampling
+from rasterio.warp import reproject
+
+from clearsight.bands import NODATA_DN, harmonise
+from clearsight.errors import ProductError
+
+Float = NDArray[np.float32]
+Roi = tuple[slice, slice]
+
+AUTO: Final = "auto"
+"""Resampling by circumstance: none on the same grid, bilinear to finer pixels, average to coarser ones."""
+
+_NOTHING: Final[Roi] = (slice(0, 0), slice(0, 0))
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the pixels of one band of one item are, and what their numbers mean."""
+
+    item: str
+    """Id of the item, for messages."""
+    asset: str
+    """Key of the asset, for messages."""
+    href: str
+    """File, in any form that GDAL opens."""
+    band: int
+    """Band within the file, from 1."""
+    nodata: float | None
+    """Number that means "never measured"."""
+    quantification: float
+    """Value = (number + offset) / quantification."""
+    offset: float
+    """See ``quantification``."""
+    categorical: bool
+    """The numbers are classes or flags: never averaged, never decoded at reduced resolution."""
+
+
+def read(source: Source, grid: GeoBox, *, resampling: str = AUTO) -> tuple[Roi, Float]:
+    """Read a source into that part of a grid which it covers.
+
+    Parameters
+    ----------
+    source : Source
+        What to read.
+    grid : GeoBox
+        Pixels wanted.
+    resampling : str
+        ``"auto"`` or a name of GDAL's.
+
+    Returns
+    -------
+    roi : pair of slices
+        Rows and columns of ``grid`` that the source covers.
+    values : (y, x) float32
+        Values there; NaN = nodata.
+
+    Raises
+    ------
+    ProductError
+        The file is missing, truncated or corrupt.
+    """
+    try:
+        with rasterio.open(source.href, sharing=False) as dataset:
+            return _read(dataset, source, grid, resampling)
+    except rasterio.errors.RasterioError as error:
+        cause = error.__cause__ or error
+        raise ProductError(
+            f"item {source.item!r}: asset {source.asset!r} can't be read from {source.href}: {cause}. "
+            "The file is missing, truncated or corrupt; fetch the product again."
+        ) from error
+
+
+def _read(dataset: rasterio.DatasetReader, source: Source, grid: GeoBox, resampling: str) -> tuple[Roi, Float]:
+    _check(dataset, source)
+    overlap = compute_reproject_roi(rio_geobox(dataset), grid, ttol=0.01)
+    if roi_is_empty(overlap.roi_dst) or roi_is_empty(overlap.roi_src):
+        return _NOTHING, np.empty((0, 0), np.float32)
+    if overlap.paste_ok and overlap.read_shrink == 1:
+        return overlap.roi_dst, _values(dataset, source, overlap.roi_src)
+    method = _method(resampling, overlap, source)
+    pixels, transform = _pixels(dataset, source, overlap, method)
+    part = grid[overlap.roi_dst]
+    values = np.full(part.shape, np.nan, np.float32)
+    reproject(
+        pixels,
+        values,
+        src_transform=transform,
+        src_crs=dataset.crs,
+        src_nodata=np.nan,
+        dst_transform=part.transform,
+        dst_crs=str(part.crs),
+        dst_nodata=np.nan,
+        resampling=method,
+        tolerance=0.0,  # GDAL's approximation of coordinates depends on the window, and so would the values
+    )
+    return overlap.roi_dst, values
+
+
+def _check(dataset: rasterio.DatasetReader, source: Source) -> None:
+    if dataset.crs is None:
+        raise ProductError(
+            f"item {source.item!r}: asset {source.asset!r} ({source.href}) has no coordinate reference system; "
+            "pass a file that is georeferenced."
+        )
+    if source.band > dataset.count:
+        raise ProductError(
+            f"item {source.item!r}: asset {source.asset!r} should be band {source.band} of {source.href}, "
+            f"which has {dataset.count}; correct the item's 'clearsight:band'."
+        )
+
+
+def _method(resampling: str, overlap: ReprojectInfo, source: Source) -> Resampling:
+    if resampling != AUTO:
+        return Resampling[resampling]
+    if source.categorical:
+        return Resampling.nearest
+    return Resampling.average if overlap.scale > 1.001 else Resampling.bilinear
+
+
+def _pixels(
+    dataset: rasterio.DatasetReader, source: Source, overlap: ReprojectInfo, method: Resampling
+) -> tuple[Float, Affine]:
+    """Source pixels for a resampling, with their transform: as coarse as the grid allows."""
+    shrink = 1 if source.categorical or method == Resampling.nearest else overlap.read_shrink
+    level = _level(dataset, source.band, shrink)
+    # Two pixels (of the level that is read) on every side feed the widest kernel in use.
+    roi = _padded(overlap.roi_src, dataset.shape, by=2 << level)
+    if level == 0:
+        return _values(dataset, source, roi), dataset.transform * Affine.translation(roi[1].start, roi[0].start)
+    if not dataset.driver.startswith("JP2"):
+        return _overview(dataset, source, roi, level)
+    return _reduced(dataset, source, roi, level)
+
+
+def _level(dataset: rasterio.DatasetReader, band: int, shrink: int) -> int:
+    """How many times the image can be halved before it is read."""
+    overviews = dataset.overviews(band)
+    block = dataset.block_shapes[band - 1]
+    level = 0
+    while 2 << level <= shrink and 2 << level in overviews and all(side % (2 << level) == 0 for side in block):
+        level += 1
+    return level
+
+
+def _overview(dataset: rasterio.DatasetReader, source: Source, roi: Roi, level: int) -> tuple[Float, Affine]:
+    """Read an averaged overview, as cloud-optimised GeoTIFFs have them."""
+    shrink = 1 << level
+    with rasterio.open(
+        source.href, sharing=False, overview_level=dataset.overviews(source.band).index(shrink)
+    ) as overview:
+        rows, cols = (
+            slice(side.start // shrink, min(-(-side.stop // shrink), size))
+            for side, size in zip(roi, overview.shape, strict=True)
+        )
+        values = _values(overview, source, (rows, cols))
+    return values, dataset.transform * Affine.scale(shrink) * Affine.translation(cols.start, rows.start)
+
+
+def _reduced(dataset: rasterio.DatasetReader, source: Source, roi: Roi, level: int) -> tuple[Float, Affine]:
+    """Decode a JPEG 2000 image at reduced resolution, without bleeding nodata and without its shift.
+
+    Blocks that hold both nodata and data (those on the swath's edge) are decoded in full and averaged over their valid
+    pixels. A hole of nodata that is smaller than a reduced pixel leaves no trace in the reduced image and isn't seen.
+    """
+    shrink = 1 << level
+    sides = dataset.block_shapes[source.band - 1]
+    # Whole blocks: they are decoded whole anyway, and whether one is mixed mustn't depend on the window.
+    area = _snapped(roi, dataset.shape, sides, margin=shrink)
+    overviews = dataset.overviews(source.band)
+    with rasterio.open(source.href, sharing=False, overview_level=overviews.index(shrink)) as overview:
+        numbers = _numbers(overview, source, _shrunk(area, shrink))
+    values = _decode(numbers, source)
+    mixed = [block for block in _blocks(area, sides) if _is_mixed(values[_within(block, area, shrink)])]
+    for block in mixed:
+        values[_within(block, area, shrink)] = np.nan
+    values = _centred(values, level)
+    for block in mixed:
+        values[_within(block, area, shrink)] = _block_mean(_values(dataset, source, block), shrink)
+    rows, cols = area
+    return values, dataset.transform * Affine.translation(cols.start, rows.start) * Affine.scale(shrink)
+
+
+def _centred(values: Float, level: int) -> Float:
+    """Move the samples of a reduced image from the first pixel of their group to its middle.
+
+    After ``level`` halvings a sample stands for full pixel ``k * 2**level``, its group's middle lies
+    ``(2**level - 1) / 2`` further on (JPEG 2000 part 1, annex F: the low-pass band keeps the even samples).
+    """
+    share = np.float32(0.5 - 0.5 ** (level + 1))
+    for axis in (0, 1):
+        following = np.roll(values, -1, axis)
+        last = [slice(None), slice(None)]
+        last[axis] = slice(-1, None)
+        following[tuple(last)] = np.nan
+        moved = values + share * (following - values)
+        values = np.where(np.isnan(following), values, moved)
+    return values
+
+
+def _block_mean(values: Float, shrink: int) -> Float:
+    """Mean of the valid pixels of each ``shrink`` × ``shrink`` group; NaN where there is none."""
+    padding = [(0, -size % shrink) for size in values.shape]
+    padded = np.pad(values, padding, constant_values=np.nan)
+    groups = padded.reshape(padded.shape[0] // shrink, shrink, padded.shape[1] // shrink, shrink)
+    count = np.isfinite(groups).sum((1, 3))
+    with np.errstate(invalid="ignore"):
+        mean = np.nansum(groups, (1, 3), dtype=np.float64) / count
+    return mean.astype(np.float32)
+
+
+def _values(dataset: rasterio.DatasetReader, source: Source, roi: Roi) -> Float:
+    return _decode(_numbers(dataset, source, roi), source)
+
+
+def _numbers(dataset: rasterio.DatasetReader, source: Source, roi: Roi) -> NDArray[np.generic]:
+    numbers: NDArray[np.generic] = dataset.read(source.band, window=tuple((side.start, side.stop) for side in roi))
+    return numbers
+
+
+def _decode(numbers: NDArray[np.generic], source: Source) -> Float:
+    """Turn stored numbers into values."""
+    if source.nodata == NODATA_DN:
+        return harmonise(numbers, offset=source.offset, quantification=source.quantification)
+    values = (numbers.astype(np.float32) + np.float32(source.offset)) / np.float32(source.quantification)
+    if source.nodata is not None:
+        values[numbers == source.nodata] = np.nan
+    return values
+
+
+def _is_mixed(values: Float) -> bool:
+    missing = np.isnan(values)
+    return bool(missing.any() and not missing.all())
+
+
+def _blocks(area: Roi, sides: tuple[int, int]) -> Iterator[Roi]:
+    rows, cols = area
+    for top in range(rows.start // sides[0] * sides[0], rows.stop, sides[0]):
+        for left in range(cols.start // sides[1] * sides[1], cols.stop, sides[1]):
+            yield (
+                slice(max(top, rows.start), min(top + sides[0], rows.stop)),
+                slice(max(left, cols.start), min(left + sides[1], cols.stop)),
+            )
+
+
+def _within(block: Roi, area: Roi, shrink: int) -> Roi:
+    """Place of a block (in full pixels) within the reduced array of its area."""
+    rows, cols = (
+        slice((side.start - origin.start) // shrink, -(-(side.stop - origin.start) // shrink))
+        for side, origin in zip(block, area, strict=True)
+    )
+    return rows, cols
+
+
+def _shrunk(roi: Roi, shrink: int) -> Roi:
+    rows, cols = (slice(side.start // shrink, -(-side.stop // shrink)) for side in roi)
+    return rows, cols
+
+
+def _padded(roi: Roi, shape: tuple[int, int], *, by: int) -> Roi:
+    rows, cols = (
+        slice(max(side.start - by, 0), min(side.stop + by, size)) for side, size in zip(roi, shape, strict=True)
+    )
+    return rows, cols
+
+
+def _snapped(roi: Roi, shape: tuple[int, int], sides: tuple[int, int], *, margin: int) -> Roi:
+    """Grow a window to whole blocks, after a margin at its far sides for the samples that follow."""
+    rows, cols = (
+        slice(side.start // step * step, min(-(-(side.stop + margin) // step) * step, size))
+        for side, size, step in zip(roi, shape, sides, strict=True)
+    )
+    return rows, cols
