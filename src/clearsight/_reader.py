@@ -2,14 +2,14 @@
 
 Two properties of reduced JPEG 2000 decoding have to be undone, or they end up in the scores. The reduced image is the
 wavelet's low-pass band: (1) it mixes nodata (0) into the pixels beside it, which darkens the swath's edge; and (2) its
-samples sit on the *first* pixel of each group instead of in the group's middle, a shift of 15 m at a fourfold reduction.
+samples sit on the *first* pixel of each group instead of in its middle, a shift of 15 m at a fourfold reduction.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import rasterio
@@ -27,6 +27,7 @@ from clearsight.bands import NODATA_DN, harmonise
 from clearsight.errors import ProductError
 
 Float = NDArray[np.float32]
+Numbers = NDArray[np.integer]
 Roi = tuple[slice, slice]
 
 AUTO: Final = "auto"
@@ -95,13 +96,14 @@ def read(source: Source, grid: GeoBox, *, resampling: str = AUTO) -> tuple[Roi, 
 def _read(dataset: rasterio.DatasetReader, source: Source, grid: GeoBox, resampling: str) -> tuple[Roi, Float]:
     _check(dataset, source)
     overlap = compute_reproject_roi(rio_geobox(dataset), grid, ttol=0.01)
-    if roi_is_empty(overlap.roi_dst) or roi_is_empty(overlap.roi_src):
+    roi = _plain(overlap.roi_dst)
+    if roi_is_empty(roi) or roi_is_empty(overlap.roi_src):
         return _NOTHING, np.empty((0, 0), np.float32)
     if overlap.paste_ok and overlap.read_shrink == 1:
-        return overlap.roi_dst, _values(dataset, source, overlap.roi_src)
+        return roi, _values(dataset, source, _plain(overlap.roi_src))
     method = _method(resampling, overlap, source)
     pixels, transform = _pixels(dataset, source, overlap, method)
-    part = grid[overlap.roi_dst]
+    part = grid[roi]
     values = np.full(part.shape, np.nan, np.float32)
     reproject(
         pixels,
@@ -115,7 +117,7 @@ def _read(dataset: rasterio.DatasetReader, source: Source, grid: GeoBox, resampl
         resampling=method,
         tolerance=0.0,  # GDAL's approximation of coordinates depends on the window, and so would the values
     )
-    return overlap.roi_dst, values
+    return roi, values
 
 
 def _check(dataset: rasterio.DatasetReader, source: Source) -> None:
@@ -146,7 +148,7 @@ def _pixels(
     shrink = 1 if source.categorical or method == Resampling.nearest else overlap.read_shrink
     level = _level(dataset, source.band, shrink)
     # Two pixels (of the level that is read) on every side feed the widest kernel in use.
-    roi = _padded(overlap.roi_src, dataset.shape, by=2 << level)
+    roi = _padded(_plain(overlap.roi_src), dataset.shape, by=2 << level)
     if level == 0:
         return _values(dataset, source, roi), dataset.transform * Affine.translation(roi[1].start, roi[0].start)
     if not dataset.driver.startswith("JP2"):
@@ -224,22 +226,23 @@ def _block_mean(values: Float, shrink: int) -> Float:
     padding = [(0, -size % shrink) for size in values.shape]
     padded = np.pad(values, padding, constant_values=np.nan)
     groups = padded.reshape(padded.shape[0] // shrink, shrink, padded.shape[1] // shrink, shrink)
+    total = np.nansum(groups, (1, 3), dtype=np.float64)
     count = np.isfinite(groups).sum((1, 3))
     with np.errstate(invalid="ignore"):
-        mean = np.nansum(groups, (1, 3), dtype=np.float64) / count
-    return mean.astype(np.float32)
+        mean: Float = (total / count).astype(np.float32)
+    return mean
 
 
 def _values(dataset: rasterio.DatasetReader, source: Source, roi: Roi) -> Float:
     return _decode(_numbers(dataset, source, roi), source)
 
 
-def _numbers(dataset: rasterio.DatasetReader, source: Source, roi: Roi) -> NDArray[np.generic]:
-    numbers: NDArray[np.generic] = dataset.read(source.band, window=tuple((side.start, side.stop) for side in roi))
+def _numbers(dataset: rasterio.DatasetReader, source: Source, roi: Roi) -> Numbers:
+    numbers: Numbers = dataset.read(source.band, window=tuple((side.start, side.stop) for side in roi))
     return numbers
 
 
-def _decode(numbers: NDArray[np.generic], source: Source) -> Float:
+def _decode(numbers: Numbers, source: Source) -> Float:
     """Turn stored numbers into values."""
     if source.nodata == NODATA_DN:
         return harmonise(numbers, offset=source.offset, quantification=source.quantification)
@@ -252,6 +255,12 @@ def _decode(numbers: NDArray[np.generic], source: Source) -> Float:
 def _is_mixed(values: Float) -> bool:
     missing = np.isnan(values)
     return bool(missing.any() and not missing.all())
+
+
+def _plain(roi: Any) -> Roi:
+    """A window as plain slices (odc-geo has its own kind)."""
+    rows, cols = roi
+    return slice(rows.start, rows.stop), slice(cols.start, cols.stop)
 
 
 def _blocks(area: Roi, sides: tuple[int, int]) -> Iterator[Roi]:

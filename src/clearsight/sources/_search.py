@@ -1,0 +1,221 @@
+"""``search``: one door to every source."""
+
+from __future__ import annotations
+
+import calendar
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import pystac
+import shapely
+from pystac.errors import STACError
+
+from clearsight import ids
+from clearsight.bands import Level
+from clearsight.errors import ArgumentError, EmptySourceError, ProductError
+from clearsight.sources._items import COLLECTIONS
+from clearsight.sources.plain import band_files, plain_item
+from clearsight.sources.safe import safe_items
+
+_EVER: Final = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
+_CATALOGUES: Final = ("catalog.json", "collection.json")
+_READ_TODAY: Final = (
+    "a SAFE folder, a SAFE zip, a folder of these, a folder of plain band files, or the path of a static STAC "
+    "catalogue, collection or item (.json)"
+)
+
+
+def search(
+    source: str | Path,
+    *,
+    collection: str | None = None,
+    bbox: Sequence[float] | None = None,
+    datetime: str | None = None,
+    level: Level | None = None,
+    offset: float | None = None,
+) -> list[pystac.Item]:
+    """Find the Sentinel-2 images of a source.
+
+    Parameters
+    ----------
+    source : path
+        A SAFE folder, a SAFE zip, a folder that holds many of them at any depth, a folder of plain band files, or a
+        static STAC catalogue, collection or item (path of the JSON).
+    collection : {"sentinel-2-l1c", "sentinel-2-l2a"}, optional
+        Keep the images of one processing level.
+    bbox : (west, south, east, north), optional
+        Keep the images that touch this box, in degrees (EPSG:4326); west > east crosses the antimeridian.
+    datetime : str, optional
+        Keep the images of a time: ``"2023-01-15"``, ``"2023-01"``, ``"2023-01-01/2023-02-01"``, ``"2023-01-01/.."``;
+        UTC, both ends included.
+    level, offset : optional
+        For plain band files, which tell neither; ``offset`` also for products whose metadata has lost its offsets.
+        Metadata that is there is never overridden.
+
+    Returns
+    -------
+    list of pystac.Item
+        Sorted by time, then id.
+
+    Raises
+    ------
+    EmptySourceError
+        Nothing is there, or nothing is left by the filters.
+    ArgumentError
+        The source doesn't exist or is of a kind that isn't read, or another argument is wrong.
+    ProductError, UnsafeProductError, MissingOffsetError, MissingBandError
+        A product is broken, unsafe, or incomplete; the message names it.
+
+    Examples
+    --------
+    >>> items = search("archive/", collection="sentinel-2-l1c", datetime="2023-01/2023-02")  # doctest: +SKIP
+    """
+    wanted = _level(collection)
+    area = None if bbox is None else _area(bbox)
+    start, end = _interval(datetime)
+    found = _items(_existing(source), level=level, offset=offset)
+    kept = [
+        item
+        for item in found
+        if (wanted is None or item.properties.get("processing:level") == wanted)
+        and (area is None or _touches(item, area))
+        and _start(item) <= end
+        and _end(item) >= start
+    ]
+    if not kept:
+        asked = {"collection": collection, "bbox": bbox, "datetime": datetime}
+        filters = ", ".join(f"{name}={value!r}" for name, value in asked.items() if value is not None)
+        raise EmptySourceError(
+            f"source={str(source)!r} holds no Sentinel-2 image; expected {_READ_TODAY}."
+            if not found
+            else f"source={str(source)!r}: none of its {len(found)} images passes {filters}. Widen the filters."
+        )
+    return sorted(kept, key=lambda item: (_start(item), item.id))
+
+
+def _existing(source: str | Path) -> Path:
+    path = Path(source)
+    if path.exists():
+        return path
+    if re.match(r"^\w+://", str(source)):
+        raise ArgumentError(f"source={str(source)!r}: addresses on the network aren't read yet; give {_READ_TODAY}.")
+    raise ArgumentError(
+        f"source={str(source)!r} doesn't exist. Give {_READ_TODAY}; names of catalogue services aren't read yet."
+    )
+
+
+def _items(path: Path, *, level: Level | None, offset: float | None) -> list[pystac.Item]:
+    if path.is_file() and path.suffix == ".json":
+        return _static_items(path)
+    if path.is_file() and path.suffix != ".zip":
+        raise ArgumentError(f"source={str(path)!r} is a file of another kind; give {_READ_TODAY}.")
+    items = safe_items(path, offset=offset)
+    if items or path.is_file():
+        return items
+    for name in _CATALOGUES:
+        if (path / name).exists():
+            return _static_items(path / name)
+    return [plain_item(path, level=level, offset=offset)] if band_files(path) else []
+
+
+def _static_items(path: Path) -> list[pystac.Item]:
+    """Items of a static catalogue, with absolute addresses and their ``system:index`` where they tell it."""
+    try:
+        root = pystac.read_file(str(path.resolve()))
+        items = [root] if isinstance(root, pystac.Item) else _walk(root)
+    except (STACError, ValueError, KeyError, TypeError, OSError) as error:
+        raise ProductError(f"{path} can't be read as STAC: {type(error).__name__}: {error}.") from error
+    for item in items:
+        item.make_asset_hrefs_absolute()
+        if ids.INDEX not in item.properties:
+            _set_index(item)
+    return items
+
+
+def _walk(root: Any) -> list[pystac.Item]:
+    if isinstance(root, pystac.Catalog):
+        return list(root.get_items(recursive=True))
+    raise TypeError(f"a {type(root).__name__}, neither catalogue nor item")
+
+
+def _set_index(item: pystac.Item) -> None:
+    try:
+        item.properties[ids.INDEX] = ids.system_index(item)
+    except ArgumentError:
+        return  # an item of another kind; what needs its index will say so
+
+
+def _level(collection: str | None) -> Level | None:
+    if collection is None:
+        return None
+    if collection not in COLLECTIONS:
+        raise ArgumentError(f"collection={collection!r} is unknown; choose one of {', '.join(COLLECTIONS)}.")
+    return COLLECTIONS[collection]
+
+
+def _area(bbox: Sequence[float]) -> Any:
+    if len(bbox) != 4 or not all(-180 <= bbox[i] <= 180 and -90 <= bbox[i + 1] <= 90 for i in (0, 2)):
+        raise ArgumentError(f"bbox={tuple(bbox)}: expected west, south, east, north in degrees.")
+    west, south, east, north = bbox
+    if south > north:
+        raise ArgumentError(f"bbox={tuple(bbox)}: south is above north; expected west, south, east, north in degrees.")
+    if west <= east:
+        return shapely.box(west, south, east, north)
+    return shapely.union(shapely.box(west, south, 180, north), shapely.box(-180, south, east, north))
+
+
+def _touches(item: pystac.Item, area: Any) -> bool:
+    return item.geometry is None or bool(shapely.geometry.shape(item.geometry).intersects(area))
+
+
+def _start(item: pystac.Item) -> datetime:
+    return _aware(item.datetime or item.common_metadata.start_datetime or _EVER[0])
+
+
+def _end(item: pystac.Item) -> datetime:
+    return _aware(item.datetime or item.common_metadata.end_datetime or _EVER[1])
+
+
+def _aware(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _interval(text: str | None) -> tuple[datetime, datetime]:
+    """First and last moment of a STAC time: a date, a month, a moment, or two of them with a slash."""
+    if text is None:
+        return _EVER
+    parts = text.split("/")
+    if len(parts) > 2:
+        raise _bad_time(text)
+    first, last = parts[0], parts[-1]
+    start = _EVER[0] if first in ("", "..") else _period(first, text)[0]
+    end = _EVER[1] if last in ("", "..") else _period(last, text)[1]
+    if start > end or text.strip("/.") == "":
+        raise _bad_time(text)
+    return start, end
+
+
+def _period(part: str, text: str) -> tuple[datetime, datetime]:
+    match = re.fullmatch(r"(\d{4})(?:-(\d\d))?(?:-(\d\d))?", part)
+    try:
+        if match is None:
+            moment = _aware(datetime.fromisoformat(part))
+            return moment, moment
+        year, month, day = int(match[1]), int(match[2] or 1), int(match[3] or 1)
+        start = datetime(year, month, day, tzinfo=UTC)
+        last_month = month if match[2] else 12
+        last_day = day if match[3] else calendar.monthrange(year, last_month)[1]
+        end = datetime(year, last_month, last_day, tzinfo=UTC) + timedelta(days=1) - timedelta(microseconds=1)
+    except ValueError as error:
+        raise _bad_time(text) from error
+    return start, end
+
+
+def _bad_time(text: str) -> ArgumentError:
+    return ArgumentError(
+        f"datetime={text!r}: expected a time such as '2023-01-15', '2023-01', or two with a slash, the earlier one "
+        "first: '2023-01-01/2023-02-01', '2023-01-01/..'."
+    )
