@@ -1,0 +1,387 @@
+"""Cloud fields: where the clouds are, how thick and how high, by kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft, ndimage
+
+from clearsight.errors import ArgumentError
+
+Array = NDArray[np.float32]
+Phase = Literal["water", "ice"]
+
+KINDS: Final[tuple[str, ...]] = (
+    "cumulus", "congestus", "deep", "broken_stratus", "altocumulus", "overcast",
+    "thick_cirrus", "thin_cirrus", "contrails", "fog", "haze_veil",
+)  # fmt: skip
+"""Kinds of cloud that `make_clouds` knows."""
+
+DEFAULT_MARGIN: Final = 64
+"""Pixels of cloud field on each side of the frame."""
+
+
+@dataclass(frozen=True)
+class CloudLayer:
+    """One layer of cloud on its canvas: the frame, with ``margin`` pixels more at the top and left, and at least as
+    many at the bottom and right. The canvas is periodic: what leaves it on one side comes back on the other, so a
+    shadow or a parallax of any length finds a cloud field to come from. Arrays are float32 (Y, X), y running down.
+    """
+
+    kind: str
+    """One of ``KINDS``."""
+    optical_depth: Array
+    """At 550 nm, 0 … about 120."""
+    top_height: Array
+    """Metres above sea level, everywhere (also where there is no cloud)."""
+    base_height: float
+    """Metres above sea level."""
+    phase: Phase
+    """``water`` or ``ice``."""
+    effective_radius: float
+    """Of the droplets or crystals, micrometres."""
+    margin: int
+    """Pixels between the canvas' corner and the frame's."""
+
+
+@dataclass(frozen=True)
+class _Recipe:
+    """What sets one kind of cloud apart; pairs are the range a layer's own value is drawn from."""
+
+    base: tuple[float, float]
+    """Height of the base, metres."""
+    depth: tuple[float, float]
+    """Largest vertical extent, metres."""
+    tau: tuple[float, float]
+    """Optical depth of the body; drawn evenly in its logarithm."""
+    edge: tuple[float, float]
+    """Distance over which the optical depth rises at the rim, metres."""
+    phase: Phase
+    radius: tuple[float, float]
+    """Effective radius, micrometres."""
+
+
+_RECIPES: Final[dict[str, _Recipe]] = {
+    "cumulus": _Recipe((500, 2000), (200, 1200), (12, 45), (25, 80), "water", (6, 14)),
+    "congestus": _Recipe((600, 1800), (1500, 5000), (35, 110), (25, 70), "water", (8, 16)),
+    "deep": _Recipe((800, 2000), (7000, 11000), (50, 130), (60, 300), "ice", (20, 45)),
+    "broken_stratus": _Recipe((300, 2200), (150, 500), (5, 30), (60, 250), "water", (6, 14)),
+    "altocumulus": _Recipe((2800, 5500), (100, 400), (3, 15), (60, 200), "water", (6, 12)),
+    "overcast": _Recipe((300, 4500), (300, 3000), (8, 70), (100, 400), "water", (5, 15)),
+    "thick_cirrus": _Recipe((6000, 10500), (800, 2500), (1.0, 8.0), (400, 1500), "ice", (15, 50)),
+    "thin_cirrus": _Recipe((6500, 11500), (300, 1500), (0.05, 1.0), (600, 2500), "ice", (12, 45)),
+    "contrails": _Recipe((8500, 11500), (100, 400), (0.1, 0.9), (40, 300), "ice", (6, 25)),
+    "fog": _Recipe((0, 50), (60, 250), (3, 25), (60, 250), "water", (4, 10)),
+    "haze_veil": _Recipe((200, 4000), (200, 800), (0.1, 1.5), (800, 2500), "water", (4, 9)),
+}
+
+_Field = Callable[[np.random.Generator, tuple[int, int], float, float, float], Array]
+
+
+def make_clouds(
+    kind: str,
+    *,
+    shape: tuple[int, int],
+    seed: int,
+    cover: float,
+    pixel: float = 10.0,
+    margin: int = DEFAULT_MARGIN,
+    elevation: Array | None = None,
+) -> CloudLayer:
+    """Make a field of clouds of one kind, always the same one from the same arguments.
+
+    Parameters
+    ----------
+    kind : str
+        One of ``KINDS``.
+    shape : (int, int)
+        Rows and columns of the frame.
+    seed : int
+        Any integer.
+    cover : float
+        Share of the canvas under cloud (optical depth above 0), 0 … 1; of contrails and thin veils, whose rims fade
+        out slowly, the share that they dim at all.
+    pixel : float
+        Metres.
+    margin : int
+        Pixels of field around the frame, see `CloudLayer`.
+    elevation : float32 array of ``shape``, optional
+        Height of the ground in metres: fog fills its hollows, every base lies above its mean.
+
+    Returns
+    -------
+    CloudLayer
+
+    Raises
+    ------
+    ArgumentError
+        Unknown kind, or a cover outside [0, 1].
+
+    Examples
+    --------
+    >>> layer = make_clouds("cumulus", shape=(64, 96), seed=1, cover=0.3)
+    >>> bool(abs((layer.optical_depth > 0).mean() - 0.3) < 0.01)
+    True
+    """
+    if kind not in _RECIPES:
+        raise ArgumentError(f"kind={kind!r} is unknown; expected one of {', '.join(KINDS)}.")
+    if not 0.0 <= cover <= 1.0:
+        raise ArgumentError(f"cover={cover}: expected a share between 0 and 1.")
+    recipe = _RECIPES[kind]
+    rng = np.random.default_rng([abs(seed), int(seed < 0), KINDS.index(kind)])
+    canvas = (fft.next_fast_len(shape[0] + 2 * margin, real=True), fft.next_fast_len(shape[1] + 2 * margin, real=True))
+    tau_body = float(np.exp(rng.uniform(*np.log(recipe.tau))))
+    edge = rng.uniform(*recipe.edge) / pixel
+    ground = None if elevation is None else _on_canvas(elevation, canvas, margin)
+    base = float(rng.uniform(*recipe.base)) + (0.0 if elevation is None else float(elevation.mean()))
+
+    if kind == "fog" and ground is not None:
+        body = _valley_fog(rng, canvas, cover, edge, ground)
+    else:
+        body = _FIELDS[kind](rng, canvas, cover, edge, pixel)
+    depth = rng.uniform(*recipe.depth)
+    return CloudLayer(
+        kind=kind,
+        optical_depth=np.asarray(tau_body * body, dtype=np.float32),
+        top_height=_top(body, base=base, depth=depth),
+        base_height=base,
+        phase=recipe.phase,
+        effective_radius=float(rng.uniform(*recipe.radius)),
+        margin=margin,
+    )
+
+
+def _top(body: Array, *, base: float, depth: float) -> Array:
+    """Height of the top: optical depth of an adiabatic cloud grows as its thickness to the power 5/3."""
+    thickness = np.clip(body, 0.0, 2.0) ** np.float32(0.6)
+    return np.asarray(base + depth * thickness, dtype=np.float32)
+
+
+def _on_canvas(frame: Array, canvas: tuple[int, int], margin: int) -> Array:
+    after = [canvas[axis] - frame.shape[axis] - margin for axis in (0, 1)]
+    return np.pad(frame, ((margin, after[0]), (margin, after[1])), mode="symmetric")
+
+
+def noise(
+    rng: np.random.Generator,
+    canvas: tuple[int, int],
+    *,
+    slope: float,
+    largest: float,
+    stretch: float = 1.0,
+    direction: float = 0.0,
+    smallest: float = 0.0,
+) -> Array:
+    """Periodic Gaussian random field with a power-law spectrum.
+
+    Parameters
+    ----------
+    rng : numpy Generator
+        Source of chance.
+    canvas : (int, int)
+        Rows and columns.
+    slope : float
+        Amplitude falls as wave number to the power ``-slope``: 4/3 + 0.5 is turbulence's own texture in two dimensions.
+    largest, smallest : float
+        Size in pixels above which the spectrum is flat, and below which it is cut off smoothly.
+    stretch, direction : float
+        Structures are ``stretch`` times longer along ``direction`` (radians, from the x axis towards y).
+
+    Returns
+    -------
+    float32 array
+        Zero mean, unit standard deviation.
+
+    Examples
+    --------
+    >>> field = noise(np.random.default_rng(1), (64, 48), slope=1.8, largest=32)
+    >>> field.shape, round(float(field.std()), 3)
+    ((64, 48), 1.0)
+    """
+    ky = fft.fftfreq(canvas[0]).astype(np.float32)[:, None]
+    kx = fft.rfftfreq(canvas[1]).astype(np.float32)[None, :]
+    if stretch != 1.0:
+        along = np.float32(np.cos(direction)) * kx + np.float32(np.sin(direction)) * ky
+        across = np.float32(np.cos(direction)) * ky - np.float32(np.sin(direction)) * kx
+        squared = (along * np.float32(stretch)) ** 2 + across**2
+    else:
+        squared = ky**2 + kx**2
+    amplitude = (squared + np.float32(1.0 / largest) ** 2) ** np.float32(-slope / 2)
+    if smallest:
+        amplitude *= np.exp(np.float32(-0.5 * smallest**2) * squared)
+    amplitude[0, 0] = 0.0
+    field = fft.irfft2(fft.rfft2(rng.standard_normal(canvas, dtype=np.float32)) * amplitude, s=canvas)
+    return np.asarray(field / (float(field.std()) or 1.0), dtype=np.float32)
+
+
+def _threshold(field: Array, cover: float) -> float:
+    """Level that ``cover`` of the field lies above; a subsample of every third pixel does."""
+    if cover <= 0.0:
+        return float(field.max())
+    if cover >= 1.0:
+        return float(field.min()) - 3.0 * float(field.std())
+    flat = field.ravel()
+    place = int(round((1.0 - cover) * (flat.size - 1)))
+    return float(np.partition(flat, place)[place])
+
+
+def _inward(field: Array, cover: float) -> Array:
+    """About how many pixels inside the cloud's rim a pixel lies: the field's excess over the rim's level in units of its
+    own typical step from pixel to pixel. 0 outside."""
+    steepness = float(np.sqrt(2.0) * np.abs(np.diff(field, axis=1)).mean()) or 1.0
+    return np.asarray(np.maximum(field - _threshold(field, cover), 0.0) / steepness, dtype=np.float32)
+
+
+def _rim(inward: Array, edge: float) -> Array:
+    """Rise of the optical depth from the rim into the body, 0 … 1."""
+    return np.asarray(1.0 - np.exp(-inward / np.float32(edge)), dtype=np.float32)
+
+
+def _heap(rng: np.random.Generator, canvas: tuple[int, int], cover: float, edge: float, largest: float) -> Array:
+    """Heaps with flat bases and cauliflower tops: many sizes, steep rims, creases between the turrets."""
+    outline = noise(rng, canvas, slope=1.9, largest=largest)
+    fine = noise(rng, canvas, slope=1.3, largest=12, smallest=0.7)
+    inward = _inward(outline + np.float32(0.10) * fine, cover)
+    rim = _rim(inward, edge)
+    turrets = np.abs(noise(rng, canvas, slope=1.5, largest=largest / 4, smallest=0.7))
+    core = 1.0 - np.exp(-inward / np.float32(max(4 * edge, largest / 5)))
+    return np.asarray(rim * (0.25 + 0.75 * core) * (0.65 + 0.5 * turrets), dtype=np.float32)
+
+
+def _cumulus(rng: np.random.Generator, canvas: tuple[int, int], cover: float, edge: float, pixel: float) -> Array:
+    return _heap(rng, canvas, cover, edge, float(rng.uniform(250, 1200)) / pixel)
+
+
+def _congestus(rng: np.random.Generator, canvas: tuple[int, int], cover: float, edge: float, pixel: float) -> Array:
+    return _heap(rng, canvas, cover, edge, float(rng.uniform(1000, 3000)) / pixel)
+
+
+def _deep(rng: np.random.Generator, canvas: tuple[int, int], cover: float, edge: float, pixel: float) -> Array:
+    return _heap(rng, canvas, cover, edge, float(rng.uniform(2500, 6000)) / pixel)
+
+
+def _cells(rng: np.random.Generator, canvas: tuple[int, int], size: float) -> Array:
+    """Closed cells about ``size`` pixels wide, bright in the middle: difference of the distances to the two nearest of
+    random centres, computed on a coarse grid because it's smooth between the seams."""
+    from scipy.spatial import cKDTree
+
+    step = max(1, int(size // 12))
+    rows, columns = -(-canvas[0] // step), -(-canvas[1] // step)
+    count = max(4, int(canvas[0] * canvas[1] / size**2))
+    box = np.array([rows * step, columns * step], dtype=float)
+    tree = cKDTree(rng.random((count, 2)) * box * (1 - 1e-9), boxsize=box)
+    y, x = np.meshgrid(np.arange(rows) * step, np.arange(columns) * step, indexing="ij")
+    near, _ = tree.query(np.stack([y.ravel(), x.ravel()], -1), k=2)
+    seam = (near[:, 1] - near[:, 0]).reshape(rows, columns).astype(np.float32)
+    fine = ndimage.zoom(seam, step, order=1, mode="grid-wrap", grid_mode=True) if step > 1 else seam
+    fine = fine[: canvas[0], : canvas[1]]
+    return np.asarray((fine - fine.mean()) / fine.std(), dtype=np.float32)
+
+
+def _cellular(
+    rng: np.random.Generator, canvas: tuple[int, int], cover: float, edge: float, size: float, regular: float
+) -> Array:
+    cells = _cells(rng, canvas, size)
+    rough = noise(rng, canvas, slope=1.8, largest=3 * size)
+    field = np.float32(regular) * cells + np.float32(1 - regular) * rough
+    inward = _inward(field + np.float32(0.06) * noise(rng, canvas, slope=1.2, largest=15, smallest=0.7), cover)
+    swell = np.exp(np.float32(0.25) * noise(rng, canvas, slope=1.7, largest=size, smallest=0.7))
+    core = 1.0 - np.exp(-inward / np.float32(size / 3))
+    return np.asarray(_rim(inward, edge) * (0.3 + 0.7 * core) * swell, dtype=np.float32)
+
+
+def _broken_stratus(
+    rng: np.random.Generator, canvas: tuple[int, int], cover: float, edge: float, pixel: float
+) -> Array:
+    return _cellular(rng, canvas, cover, edge, rng.uniform(300, 1500) / pixel, rng.uniform(0.3, 0.7))
+
+
+def _altocumulus(rng: np.random.Generator, canvas: tuple[int, int], cover: float, edge: float, pixel: float) -> Array:
+    return _cellular(rng, canvas, cover, edge, rng.uniform(150, 500) / pixel, rng.uniform(0.4, 0.75))
+
+
+def _overcast(rng: np.random.Generator, canvas: tuple[int, int], cover: float, edge: float, pixel: float) -> Array:
+    """A closed deck that thins here and there; gaps only if the cover asks for them."""
+    largest = rng.uniform(800, 4000) / pixel
+    field = noise(rng, canvas, slope=2.1, largest=largest)
+    waves = np.exp(np.float32(rng.uniform(0.2, 0.6)) * noise(rng, canvas, slope=1.9, largest=largest / 2, smallest=1.5))
+    return np.asarray(_rim(_inward(field, cover), edge) * waves, dtype=np.float32)
+
+
+def _filaments(
+    rng: np.random.Generator, canvas: tuple[int, int], cover: float, edge: float, pixel: float, slope: float
+) -> Array:
+    """Ice falling in streaks: stretched along the wind, combed out by its shear."""
+    direction = rng.uniform(0, np.pi)
+    largest = rng.uniform(600, 2500) / pixel
+    sheet = noise(rng, canvas, slope=2.0, largest=2 * largest, stretch=rng.uniform(1.2, 2.5), direction=direction)
+    comb = noise(
+        rng, canvas, slope=slope, largest=largest, stretch=rng.uniform(3, 9), direction=direction, smallest=0.8
+    )
+    inward = _inward(sheet + np.float32(0.35) * comb, cover)
+    streaks = np.exp(np.float32(rng.uniform(0.25, 0.6)) * comb)
+    return np.asarray(_rim(inward, edge) * streaks, dtype=np.float32)
+
+
+def _thick_cirrus(rng: np.random.Generator, canvas: tuple[int, int], cover: float, edge: float, pixel: float) -> Array:
+    return _filaments(rng, canvas, cover, edge, pixel, 1.7)
+
+
+def _thin_cirrus(rng: np.random.Generator, canvas: tuple[int, int], cover: float, edge: float, pixel: float) -> Array:
+    return _filaments(rng, canvas, cover, edge, pixel, 1.9)
+
+
+def _contrails(rng: np.random.Generator, canvas: tuple[int, int], cover: float, edge: float, pixel: float) -> Array:
+    """Straight lines, mostly of one airway: the older, the wider, thinner and more frayed."""
+    y, x = np.mgrid[: canvas[0], : canvas[1]].astype(np.float32)
+    airway = rng.uniform(0, np.pi)
+    fray = noise(rng, canvas, slope=1.5, largest=60, smallest=0.8)
+    total = np.zeros(canvas, dtype=np.float32)
+    for _ in range(max(1, round(8 * cover))):
+        angle = airway + rng.normal(0, 0.12)
+        across = (y - rng.uniform(0, canvas[0])) * np.cos(angle) - (x - rng.uniform(0, canvas[1])) * np.sin(angle)
+        age = float(rng.uniform(0, 1))
+        width = np.float32(edge * (0.4 + 2.5 * age))
+        ragged = across + np.float32(0.6 * width * age) * fray
+        total += np.float32(1.0 - 0.6 * age) * np.exp(-0.5 * (ragged / width) ** 2) * (1 + np.float32(0.5 * age) * fray)
+    return np.where(total > 0.02, total, np.float32(0.0)) if cover > 0 else np.zeros_like(total)
+
+
+def _haze_veil(rng: np.random.Generator, canvas: tuple[int, int], cover: float, edge: float, pixel: float) -> Array:
+    largest = rng.uniform(1500, 5000) / pixel
+    field = noise(rng, canvas, slope=2.2, largest=largest)
+    soft = np.exp(np.float32(0.3) * noise(rng, canvas, slope=2.0, largest=largest / 2, smallest=2.0))
+    return np.asarray(_rim(_inward(field, cover), edge) * soft, dtype=np.float32)
+
+
+def _flat_fog(rng: np.random.Generator, canvas: tuple[int, int], cover: float, edge: float, pixel: float) -> Array:
+    return _valley_fog(rng, canvas, cover, edge, np.zeros(canvas, dtype=np.float32))
+
+
+def _valley_fog(rng: np.random.Generator, canvas: tuple[int, int], cover: float, edge: float, ground: Array) -> Array:
+    """Fog lies where the ground is low; on a plain, in banks."""
+    banks = noise(rng, canvas, slope=2.1, largest=150)
+    relief = ground - ground.mean()
+    low = -relief / np.float32(max(float(relief.std()), 15.0))
+    field = low + np.float32(0.35) * banks + np.float32(0.05) * noise(rng, canvas, slope=1.3, largest=20, smallest=0.7)
+    texture = np.exp(np.float32(0.15) * noise(rng, canvas, slope=1.8, largest=80, smallest=1.5))
+    return np.asarray(_rim(_inward(field, cover), edge) * texture, dtype=np.float32)
+
+
+_FIELDS: Final[dict[str, _Field]] = {
+    "cumulus": _cumulus,
+    "congestus": _congestus,
+    "deep": _deep,
+    "broken_stratus": _broken_stratus,
+    "altocumulus": _altocumulus,
+    "overcast": _overcast,
+    "thick_cirrus": _thick_cirrus,
+    "thin_cirrus": _thin_cirrus,
+    "contrails": _contrails,
+    "fog": _flat_fog,
+    "haze_veil": _haze_veil,
+}

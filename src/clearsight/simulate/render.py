@@ -1,0 +1,219 @@
+"""From ground, air, clouds and sun to what the satellite measures, with the exact truth of every pixel.
+
+Light comes down from the sun through the cloud layers: part straight (sharp shadows, cast by sun angle and height), part
+scattered (spread sideways), and through the air as skylight. It leaves the ground and each layer is laid over the scene,
+lowest first. What `q` means is written in `clearsight.simulate.truth`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from clearsight.bands import BANDS
+from clearsight.errors import ArgumentError
+from clearsight.simulate import atmosphere
+from clearsight.simulate._cloud_light import GROUPS, Illumination, Optics, View, add_layer, illuminate, look_up, optics
+from clearsight.simulate.atmosphere import Air, Coefficients, Geometry, Platform
+from clearsight.simulate.clouds import CloudLayer
+from clearsight.simulate.shadows import STRAIGHT, seen_from
+from clearsight.simulate.sky import Sky
+from clearsight.simulate.truth import REFERENCE_AOT, cause_of, quality
+
+Array = NDArray[np.float32]
+
+_B03: Final = tuple(BANDS).index("B03")
+_B10: Final = tuple(BANDS).index("B10")
+_B11: Final = tuple(BANDS).index("B11")
+
+_STRAY_REACH: Final = (300.0, 1000.0)
+"""Metres over which the air carries light of bright cloud to its surroundings: a near and a far part."""
+_STRAY_SHARE: Final = 0.6
+"""Share of the diffusely transmitted light that comes from that near; the rest is from further away."""
+
+_SHADED_AIR: Final = 0.6
+"""Share of the path light below a cloud that comes from single scattering of direct sun, and goes out in its shadow."""
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """One frame, and the truth about it. Float32 unless said."""
+
+    toa: Array
+    """(13, y, x) top-of-atmosphere reflectance: what an L1C product shows, before the sensor."""
+    boa: Array
+    """(13, y, x) what an L2A processor makes of it: it knows the air only roughly, clouds not at all. B10 is NaN."""
+    clear_toa: Array
+    """(13, y, x) the place at that time under clear air: no cloud or its shadow, aerosol at most the reference."""
+    clear_boa: Array
+    """(13, y, x) surface reflectance of that clear scene, as lit by its terrain. B10 is NaN."""
+    q: Array
+    """(y, x) 0 … 1; defined in `clearsight.simulate.truth`."""
+    cause: NDArray[np.uint8]
+    """(y, x) code of ``truth.CAUSES``."""
+    optical_depth: Array
+    """(y, x) of cloud along the line of sight, at 550 nm."""
+    shadow: Array
+    """(y, x) share of the direct sunlight that clouds leave to the ground, 0 … 1."""
+
+
+def render(
+    reflectance: Array,
+    *,
+    sky: Sky,
+    geometry: Geometry,
+    platform: Platform = "S2A",
+    light: Array | None = None,
+    elevation: Array | None = None,
+    pixel: float = 10.0,
+    seed: int = 0,
+) -> Rendered:
+    """Render a frame.
+
+    Parameters
+    ----------
+    reflectance : (13, y, x) float32 array
+        Of the evenly lit ground, 0 … about 1.
+    sky : Sky
+        Air and cloud layers, made for this shape.
+    geometry : Geometry
+        Sun and view.
+    platform : "S2A", "S2B" or "S2C"
+        Whose spectral responses.
+    light : (y, x) array, optional
+        Direct sun on the terrain relative to flat ground, from `surfaces.terrain_light`; default flat.
+    elevation : (y, x) array, optional
+        Height of the ground above the sea in metres: shadows fall on it. Default: ``sky.air.elevation``.
+    pixel : float
+        Metres.
+    seed : int
+        Draws how wrong the L2A processor is about the air.
+
+    Returns
+    -------
+    Rendered
+
+    Raises
+    ------
+    ArgumentError
+        ``reflectance`` isn't (13, y, x).
+
+    Examples
+    --------
+    >>> from clearsight.simulate.sky import Sky
+    >>> ground = np.full((13, 32, 32), 0.2, dtype="float32")
+    >>> frame = render(ground, sky=Sky(), geometry=Geometry(sun_zenith=40))
+    >>> float(frame.q.min()), frame.toa.shape
+    (1.0, (13, 32, 32))
+    """
+    shape = _checked_shape(reflectance)
+    ground = np.float32(1000.0 * sky.air.elevation) if elevation is None else elevation
+    relief = np.ones(shape, dtype=np.float32) if light is None else light
+    thin_air = replace(sky.air, aot=float(min(np.mean(sky.air.aot), REFERENCE_AOT)))
+    clear = atmosphere.coefficients(thin_air, geometry, platform=platform)
+    clear_toa = atmosphere.to_toa(reflectance, clear, lit=relief)
+
+    layers = sorted(sky.layers, key=lambda layer: layer.base_height)
+    tables = [optics(layer, geometry) for layer in layers]
+    view = View(geometry, platform, sky.ahead, float(np.mean(ground)), pixel)
+    sun = illuminate(layers, tables, geometry=geometry, ground=ground, shape=shape, pixel=pixel)
+    air = atmosphere.coefficients(sky.air, geometry, platform=platform)
+    if layers:
+        toa = _shaded_ground(reflectance, air, sun=sun, relief=relief, below=_path_below(layers[0], thin_air, view))
+    else:
+        toa = atmosphere.to_toa(reflectance, air, lit=relief)
+    stray_light, stray = _stray(layers, tables, view=view, up_diffuse=clear.up_diffuse, shape=shape)
+    depth = np.zeros(shape, dtype=np.float32)
+    for layer, table, on_it in zip(layers, tables, sun.on_layer, strict=True):
+        depth += add_layer(toa, layer, table, light=on_it, air=thin_air, geometry=geometry, view=view)
+    if layers:
+        open_view = np.exp(-depth)
+        toa += (clear.gas * clear.up_diffuse)[:, None, None] * (stray_light * open_view)
+
+    airmass = float(np.sum(1 / np.cos(np.radians([geometry.sun_zenith, geometry.view_zenith]))))
+    q = quality(sun_depth=sun.sun_depth, view_depth=depth, haze=sky.air.aot, airmass=airmass, stray=stray)
+    excess = np.broadcast_to(np.maximum(np.asarray(sky.air.aot, dtype=np.float32) - REFERENCE_AOT, 0.0), shape)
+    cause = cause_of(q, sun_depth=sun.sun_depth, view_depth=depth, haze=excess, snowlike=_snowlike(reflectance))
+    return Rendered(
+        toa=toa,
+        boa=_l2a(toa, sky.air, geometry=geometry, platform=platform, seed=seed),
+        clear_toa=clear_toa,
+        clear_boa=_without_b10(atmosphere.to_surface(clear_toa, clear)),
+        q=q,
+        cause=cause,
+        optical_depth=depth,
+        shadow=sun.sharp,
+    )
+
+
+def _checked_shape(reflectance: Array) -> tuple[int, int]:
+    if reflectance.ndim != 3 or reflectance.shape[0] != len(BANDS):
+        raise ArgumentError(f"reflectance has shape {reflectance.shape}; expected (13, y, x), bands as in bands.BANDS.")
+    return int(reflectance.shape[1]), int(reflectance.shape[2])
+
+
+def _shaded_ground(reflectance: Array, air: Coefficients, *, sun: Illumination, relief: Array, below: Array) -> Array:
+    """The scene beneath all cloud: ground in sun, shadow and scattered light, seen through the air."""
+    lit = (sun.sharp * relief + sun.soft)[GROUPS]
+    toa = atmosphere.to_toa(reflectance, air, lit=lit, sky=sun.sky)
+    # The air between cloud and ground lies in shadow too; along a line of sight that's less sharp than on the ground.
+    toa -= below[:, None, None] * (1.0 - np.minimum(sun.sharp + sun.soft[0], 1.0))
+    return toa
+
+
+def _path_below(lowest: CloudLayer, air: Air, view: View) -> Array:
+    """Path light (13,) of the direct sun from below the lowest layer."""
+    whole = atmosphere.coefficients(air, view.geometry, platform=view.platform).path
+    base = max(lowest.base_height / 1000, air.elevation)
+    above = atmosphere.above(air, view.geometry, height=base, platform=view.platform).path
+    return np.asarray(_SHADED_AIR * np.maximum(whole - above, 0.0), dtype=np.float32)
+
+
+def _stray(
+    layers: list[CloudLayer], tables: list[Optics], *, view: View, up_diffuse: Array, shape: tuple[int, int]
+) -> tuple[Array, Array]:
+    """Light of cloud nearby that the air scatters into the view: its reflectance (y, x), and its share in ``q``."""
+    light = np.zeros(shape, dtype=np.float32)
+    cover = np.zeros(shape, dtype=np.float32)
+    for layer, table in zip(layers, tables, strict=True):
+        step = 8
+        coarse = layer.optical_depth[::step, ::step]
+        shining = look_up(table.reflect[_B03], coarse)
+        hiding = 1.0 - np.exp(np.float32(-STRAIGHT) * coarse)
+        for field, total in ((shining, light), (hiding, cover)):
+            spread = sum(
+                0.5 * ndimage.gaussian_filter(field, reach / view.pixel / step, mode="wrap", truncate=3)
+                for reach in _STRAY_REACH
+            )
+            fine = ndimage.zoom(spread, step, order=1, mode="grid-wrap", grid_mode=True)
+            total += _STRAY_SHARE * seen_from(
+                fine[: layer.optical_depth.shape[0], : layer.optical_depth.shape[1]],
+                layer=layer, height=0.0, shift=(0.0, 0.0), shape=shape,
+            )  # fmt: skip
+    return light, np.minimum(up_diffuse[_B03] * cover, 1.0).astype(np.float32)
+
+
+def _snowlike(reflectance: Array) -> NDArray[np.bool_]:
+    """Bright in the visible, dark in the SWIR: the usual snow index above 0.4 (Hall et al. 1995, 0034-4257(95)00137-P)."""
+    green, swir = reflectance[_B03], reflectance[_B11]
+    return np.asarray((green > 0.25) & (green - swir > 0.4 * (green + swir)))
+
+
+def _l2a(toa: Array, air: Air, *, geometry: Geometry, platform: Platform, seed: int) -> Array:
+    """Correct a scene with the air that a processor would guess: one aerosol optical depth for all of it, and rural."""
+    rng = np.random.default_rng([abs(seed), int(seed < 0), 5003])
+    aot = float(
+        np.clip(np.mean(air.aot) * np.exp(0.25 * rng.standard_normal()) + 0.03 * rng.standard_normal(), 0.02, 1)
+    )
+    vapour = float(np.clip(air.water_vapour * np.exp(0.1 * rng.standard_normal()), 0.05, 7.5))
+    guessed = replace(air, aerosol="continental", aot=aot, water_vapour=vapour)
+    return _without_b10(atmosphere.to_surface(toa, atmosphere.coefficients(guessed, geometry, platform=platform)))
+
+
+def _without_b10(surface: Array) -> Array:
+    surface[_B10] = np.nan
+    return surface
