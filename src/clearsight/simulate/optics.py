@@ -1,0 +1,244 @@
+"""How clouds reflect and transmit light in the 13 bands: plane-parallel water and ice clouds, by table.
+
+The tables come from Mie theory and adding-doubling, once, by ``scripts/make_cloud_lut.py``. Liquid water and ice absorb
+in B11 and B12, which tells ice from water and cloud from snow; elsewhere a thick cloud is white. Gases are not in here:
+what lies above a cloud's top is ``atmosphere.above``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+from typing import Final, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import PchipInterpolator
+
+from clearsight.errors import ArgumentError
+from clearsight.simulate.atmosphere import Geometry
+
+Array = NDArray[np.float32]
+Floats = NDArray[np.float64]
+Phase = Literal["water", "ice"]
+
+PHASES: Final[tuple[Phase, ...]] = get_args(Phase)
+
+RADIUS_RANGE: Final[dict[Phase, tuple[float, float]]] = {"water": (4.0, 25.0), "ice": (10.0, 60.0)}
+"""Effective radii in micrometres that the tables hold."""
+
+MAX_OPTICAL_DEPTH: Final = 256.0
+
+# Interpolation in optical depth runs over log(1 + τ/τ₀): even steps in thin cirrus and in thunderclouds.
+_BEND: Final = 0.05
+_NODES: Final = 512
+
+
+@dataclass(frozen=True)
+class CloudOptics:
+    """What a cloud does to light. Arrays (13, y, x) float32, 0 … 1 (reflectance may pass 1 in a glory)."""
+
+    reflectance: Array
+    """Of sunlight towards the satellite (bidirectional reflectance factor)."""
+    transmittance: Array
+    """Share of sunlight that crosses the cloud unscattered: exp(−τ / cos θ)."""
+    transmittance_diffuse: Array
+    """Share of sunlight that leaves the cloud's base scattered."""
+    albedo: Array
+    """Share of sunlight that the cloud sends back (plane albedo); 1 − albedo − both transmittances is absorbed."""
+    up: Array
+    """Share of diffuse light from below that reaches the satellite's direction, straight or scattered."""
+    up_direct: Array
+    """The straight part of ``up``: it carries a sharp picture of the ground."""
+    spherical_albedo: Array
+    """Share of diffuse light from below that the cloud sends back down."""
+
+
+def cloud_optics(optical_depth: Array, *, phase: Phase, effective_radius: float, geometry: Geometry) -> CloudOptics:
+    """Reflectance and transmittance of a cloud in the 13 bands.
+
+    Parameters
+    ----------
+    optical_depth : (y, x) array or (n,) array
+        At 550 nm, 0 … 256; thicker counts as 256.
+    phase : "water" or "ice"
+        Droplets, or roughened crystals.
+    effective_radius : float
+        Micrometres: 4 … 25 for water, 10 … 60 for ice. Bigger absorbs more in B11 and B12.
+    geometry : Geometry
+        Sun and view.
+
+    Returns
+    -------
+    CloudOptics
+        Arrays (13, y, x), or (13, n).
+
+    Raises
+    ------
+    ArgumentError
+        Negative optical depth, unknown phase, radius out of range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> depth = np.array([[0.0, 3.0, 30.0]], dtype="float32")
+    >>> sun = Geometry(sun_zenith=45)
+    >>> drops = cloud_optics(depth, phase="water", effective_radius=10, geometry=sun)
+    >>> crystals = cloud_optics(depth, phase="ice", effective_radius=30, geometry=sun)
+    >>> float(drops.reflectance[2, 0, 0]), bool(drops.reflectance[2, 0, 2] > 0.6)
+    (0.0, True)
+    >>> bool(crystals.reflectance[11, 0, 2] < drops.reflectance[11, 0, 2])
+    True
+
+    Notes
+    -----
+    Adding-doubling for a view from the zenith; a tilted view changes the first order of scattering, which is added from
+    the phase function (glory and cloud bow included). Clouds here are flat: sides, holes and horizontal transport of
+    light are the business of the cloud field.
+    """
+    depth = np.asarray(optical_depth, dtype=np.float32)
+    _check(depth, phase=phase, effective_radius=effective_radius)
+    top = min(max(float(depth.max(initial=0.0)), 0.05), MAX_OPTICAL_DEPTH)
+    nodes = _BEND * np.expm1(np.linspace(0, _span(top), _NODES))
+    curves = _curves(phase, effective_radius, geometry=geometry, tau=nodes)
+    position = np.log1p(np.minimum(depth, top) / np.float32(_BEND))
+    position *= np.float32((_NODES - 1) / _span(top))
+    index = np.minimum(position.astype(np.int32), _NODES - 2)
+    weight = position - index
+    return CloudOptics(**{name: _lookup(curve, index, weight) for name, curve in curves.items()})
+
+
+def over_surface(cloud: CloudOptics, surface: Array) -> Array:
+    """Reflectance at the cloud's top of a cloud over a surface, with every bounce of light between the two.
+
+    Parameters
+    ----------
+    cloud : CloudOptics
+        Same shape.
+    surface : (13, y, x) array
+        Reflectance of what lies below (ground, with the air in between if that matters).
+
+    Returns
+    -------
+    (13, y, x) float32 array
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> cirrus = cloud_optics(np.full((1, 1), 0.3), phase="ice", effective_radius=30, geometry=Geometry(sun_zenith=40))
+    >>> lake = over_surface(cirrus, np.full((13, 1, 1), 0.02, dtype="float32"))
+    >>> bool(0.02 < lake[2, 0, 0] < 0.1)
+    True
+
+    Notes
+    -----
+    ``reflectance + (transmittance + transmittance_diffuse) · up · ρ / (1 − spherical_albedo · ρ)``.
+    """
+    through = (cloud.transmittance + cloud.transmittance_diffuse) * cloud.up
+    return (cloud.reflectance + through * surface / (1 - cloud.spherical_albedo * surface)).astype(
+        np.float32, copy=False
+    )
+
+
+def extinction(phase: Phase, effective_radius: float) -> Array:
+    """Optical depth (13,) of a cloud per optical depth at 550 nm.
+
+    Examples
+    --------
+    >>> bool(extinction("water", 10.0)[12] > 1.0)
+    True
+    """
+    _check(np.zeros(1, dtype=np.float32), phase=phase, effective_radius=effective_radius)
+    return _at_radius(phase, "extinction", effective_radius).astype(np.float32)
+
+
+def _curves(phase: Phase, effective_radius: float, *, geometry: Geometry, tau: Floats) -> dict[str, Array]:
+    """Every field of ``CloudOptics`` as (13, n) over n optical depths."""
+    sun, view = np.cos(np.radians([geometry.sun_zenith, geometry.view_zenith]))
+    optical = _at_radius(phase, "extinction", effective_radius)[:, None] * tau
+    down, up = (_fit(phase, "transmittance", effective_radius, cosine=c, tau=tau) for c in (sun, view))
+    straight, straight_up = np.exp(-optical / sun), np.exp(-optical / view)
+    nadir = _fit(phase, "nadir", effective_radius, cosine=sun, tau=tau)
+    curves = {
+        "reflectance": np.maximum(nadir + _tilt(phase, effective_radius, geometry=geometry, optical=optical), 0.0),
+        "transmittance": straight,
+        "transmittance_diffuse": np.maximum(down - straight, 0.0),
+        "albedo": _fit(phase, "albedo", effective_radius, cosine=sun, tau=tau),
+        "up": np.maximum(up, straight_up),
+        "up_direct": straight_up,
+        "spherical_albedo": _along_tau(_at_radius(phase, "spherical_albedo", effective_radius), tau),
+    }
+    return {name: np.ascontiguousarray(curve, dtype=np.float32) for name, curve in curves.items()}
+
+
+def _fit(phase: Phase, name: str, effective_radius: float, *, cosine: float, tau: Floats) -> Floats:
+    """One table (13, n) at a cosine of the zenith angle and n optical depths."""
+    table = _at_radius(phase, name, effective_radius)
+    nodes = np.cos(np.radians(_tables()["sun"]))
+    return _along_tau(PchipInterpolator(nodes[::-1], table[:, :, ::-1], axis=2)(cosine), tau)
+
+
+def _along_tau(table: Floats, tau: Floats) -> Floats:
+    nodes = np.log1p(_tables()["tau"] / _BEND)
+    return np.asarray(PchipInterpolator(nodes, table, axis=1)(np.log1p(tau / _BEND)))
+
+
+def _tilt(phase: Phase, effective_radius: float, *, geometry: Geometry, optical: Floats) -> Floats:
+    """First-order scattering towards the view minus that towards the zenith, (13, n)."""
+    azimuth = np.radians(geometry.sun_azimuth - geometry.view_azimuth)
+    sun, view = np.radians([geometry.sun_zenith, geometry.view_zenith])
+    mu, mu_up = np.cos(sun), np.cos(view)
+    backward = mu * mu_up + np.sin(sun) * np.sin(view) * np.cos(azimuth)
+    phases = _at_radius(phase, "phase", effective_radius)
+    single = _at_radius(phase, "single", effective_radius)[:, None]
+    # Delta-M: the forward peak counts as not scattered, so that the first order reaches deeper (as in the tables).
+    thin = 1 - single * _at_radius(phase, "forward", effective_radius)[:, None]
+
+    def first_order(cosine: float, up: float) -> Floats:
+        angle = 180.0 - np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0)))
+        along = PchipInterpolator(_tables()["backward"], phases, axis=1)(angle)[:, None]
+        slant = optical * thin * (1 / mu + 1 / up)
+        return np.asarray(single / thin * along / (4 * (mu + up)) * -np.expm1(-slant))
+
+    return first_order(backward, mu_up) - first_order(mu, 1.0)
+
+
+def _at_radius(phase: Phase, name: str, effective_radius: float) -> Floats:
+    """A table (13, …), linear in the logarithm of the effective radius."""
+    lut = _tables()
+    nodes = np.log(lut[f"{phase}_radius"])
+    position = float(np.interp(np.log(effective_radius), nodes, np.arange(nodes.size)))
+    low = min(int(position), nodes.size - 2)
+    table = lut[f"{phase}_{name}"]
+    return np.asarray(table[:, low] + (position - low) * (table[:, low + 1] - table[:, low]))
+
+
+def _lookup(curve: Array, index: NDArray[np.int32], weight: Array) -> Array:
+    """Interpolate (13, n) curves at positions ``index + weight``."""
+    out = np.take(np.diff(curve, axis=1), index, axis=1)
+    out *= weight
+    out += np.take(curve, index, axis=1)
+    return out
+
+
+def _span(top: float) -> float:
+    return float(np.log1p(top / _BEND))
+
+
+def _check(depth: Array, *, phase: str, effective_radius: float) -> None:
+    if phase not in PHASES:
+        raise ArgumentError(f"phase={phase!r} is unknown; use one of {', '.join(PHASES)}.")
+    low, high = RADIUS_RANGE[phase]
+    if not low <= effective_radius <= high:
+        raise ArgumentError(
+            f"effective_radius={effective_radius!r} is out of range; the {phase} table holds {low:g} … {high:g} micrometres."
+        )
+    if not np.all(depth >= 0):
+        raise ArgumentError(f"optical_depth has a minimum of {depth.min()}; expected 0 or more everywhere, and no NaN.")
+
+
+@lru_cache(maxsize=1)
+def _tables() -> dict[str, Floats]:
+    with (files("clearsight.simulate") / "data" / "cloud_optics.npz").open("rb") as file, np.load(file) as lut:
+        return {name: lut[name].astype(np.float64) for name in lut}
