@@ -7,16 +7,20 @@ much; a shade of amplitude ``k`` takes away the share ``k`` of the direct light.
 Pass one sees each frame alone and bounds both amplitudes by spectral rules. Pass two compares with the clear reference
 of the place: the difference is projected (generalised least squares) onto the directions in which veils and shadows
 move a spectrum, with the usual changes of the *surface* (greening, harvest, soil moisture, brightness) as nuisance in
-the covariance, so that they explain their part of the difference.
+the covariance, so that they explain their part of the difference. What the amplitudes of the clear frames of a place
+scatter around zero is taken off. Then the scores are better ones, and the reference is made once more, from them.
 
     cs = (1 − f) ** 5 · (1 − k) ** 2
 
 The powers make 0.6 mean "worth using for most work": one tenth of cloud, or a fifth of the direct light, is lost.
+
+B09 takes part only in validity: its ratio to B8A says how much vapour lies above what's seen, but over clear ground
+that differs more from day to day (0.24 to 0.6 in one real series) than between ground and low cloud.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,221 +28,40 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from clearsight.bands import BANDS, Level
+from clearsight._rules import Spectra, cirrus, first_look, snow, spectra_of, veil_limit, water
+from clearsight.bands import Level
 from clearsight.reference import Dates, FloatArray, leave_one_out, others, trust
 
-HALO: Final = 4
+BoolArray = NDArray[np.bool_]
+Window = tuple[slice, slice]
+
+HALO: Final = 3
 """Pixels around a block that its scores depend on."""
 
-_VEIL_POWER: Final = 5
-_SHADE_POWER: Final = 2
+_ROUNDS: Final = 2
+_PRIOR_AMPLITUDE: Final = 0.7
+"""Standard deviation of amplitudes before anything is seen; it only matters where a direction has no length."""
+_NOISE_AMPLITUDE: Final = 0.03
+_NOISE_FRAMES: Final = 2.0
+"""Scatter of the amplitudes of clear frames before anything is seen, and how many frames that is worth."""
+_NOISE_CEILING: Final = 0.2
+_LIMIT_SLACK: Final = (1.3, 0.02)
+"""With a reference, a veil may exceed `veil_limit` by this factor, and this amplitude."""
 _ENOUGH: Final = 0.5
-"""Evidence (`reference.Reference.count`) below which a pixel counts as having no clear reference."""
-
-
-def _table(**values: tuple[float, ...]) -> dict[str, FloatArray]:
-    return {name: np.array(row, dtype=np.float32) for name, row in values.items()}
-
-
-# Reflectances per band, in the order of `BANDS`. Clouds: medians of thick cloud in Sentinel-2 scenes, rounded; B09 and
-# B10 depend on the height of the cloud far more than on its share, so they take no part in a projection.
-_SPECTRA: Final = _table(
-    #        B01    B02    B03    B04    B05    B06    B07    B08    B8A    B09  B10  B11    B12
-    cloud=(0.70, 0.68, 0.65, 0.66, 0.67, 0.68, 0.69, 0.69, 0.70, 0.35, 0.0, 0.52, 0.40),
-    haze=(0.80, 0.68, 0.57, 0.46, 0.43, 0.40, 0.37, 0.33, 0.31, 0.10, 0.0, 0.13, 0.08),
-    path=(0.095, 0.065, 0.037, 0.022, 0.018, 0.014, 0.011, 0.009, 0.008, 0.0, 0.0, 0.001, 0.0),
-    direct=(0.70, 0.75, 0.82, 0.88, 0.90, 0.91, 0.92, 0.93, 0.94, 0.95, 1.0, 0.98, 0.99),
-    noise=(0.030, 0.010, 0.010, 0.012, 0.015, 0.018, 0.020, 0.022, 0.022, 1.0, 1.0, 0.020, 0.020),
-    vigour=(-0.005, -0.010, -0.010, -0.035, -0.020, 0.05, 0.08, 0.09, 0.09, 0.05, 0.0, -0.040, -0.050),
-    soil=(0.010, 0.018, 0.028, 0.045, 0.050, 0.055, 0.06, 0.065, 0.07, 0.03, 0.0, 0.090, 0.080),
-    canopy=(0.0, 0.001, 0.004, 0.003, 0.012, 0.05, 0.06, 0.065, 0.065, 0.03, 0.0, 0.020, 0.008),
-    water=(0.0, 0.0, 0.002, -0.003, -0.010, -0.04, -0.05, -0.055, -0.055, -0.02, 0.0, -0.070, -0.050),
-)
-_NUISANCE: Final = ("vigour", "soil", "canopy", "water")
-_NOT_PROJECTED: Final = ("B09", "B10")
-
-
-@dataclass(frozen=True)
-class _Spectra:
-    """What the projection knows about the bands at hand."""
-
-    bands: tuple[str, ...]
-    """Bands that are projected, in the order of `BANDS`."""
-    cloud: FloatArray
-    haze: FloatArray
-    path: FloatArray
-    direct: FloatArray
-    veil_metric: FloatArray
-    """(band, band) inverse covariance of what isn't a veil."""
-    shade_metric: FloatArray
-    """(band, band) inverse covariance of what isn't a shadow: a hazy reference too."""
-
-
-def _spectra(names: Mapping[str, object], level: Level) -> _Spectra:
-    bands = tuple(name for name in BANDS if name in names and name not in _NOT_PROJECTED)
-    at = [BANDS[name].index for name in bands]
-    rows = {name: row[at] for name, row in _SPECTRA.items()}
-    path = rows["path"] if level == "L1C" else np.float32(0.1) * rows["path"]
-    covariance = np.diag(np.square(rows["noise"].astype(np.float64)))
-    for name in _NUISANCE:
-        covariance += np.outer(rows[name], rows[name])
-    hazy = 0.10 * rows["haze"].astype(np.float64)
-    return _Spectra(
-        bands=bands,
-        cloud=rows["cloud"],
-        haze=rows["haze"],
-        path=path,
-        direct=rows["direct"],
-        veil_metric=np.linalg.inv(covariance).astype(np.float32),
-        shade_metric=np.linalg.inv(covariance + np.outer(hazy, hazy)).astype(np.float32),
-    )
-
-
-def _step(value: FloatArray, low: float, high: float) -> FloatArray:
-    """0 at ``low``, 1 at ``high``, straight between."""
-    result: FloatArray = np.clip((value - np.float32(low)) / np.float32(high - low), 0.0, 1.0)
-    return result
-
-
-def first_look(bands: Mapping[str, FloatArray], *, level: Level) -> tuple[FloatArray, FloatArray]:
-    """Pass one: amplitudes of veil and shade in each frame alone.
-
-    Parameters
-    ----------
-    bands : mapping of band name to float32 array, any shape
-        Reflectance; at least B02, B03, B04.
-    level : "L1C" or "L2A"
-
-    Returns
-    -------
-    veil, shade : float32 arrays
-        Amplitudes in [0, 1].
-    """
-    spectra = _spectra(bands, level)
-    limit = _veil_limit(bands, spectra)
-    at = {name: i for i, name in enumerate(spectra.bands)}
-    blue = bands["B02"] - spectra.path[at["B02"]]
-    red = bands["B04"] - spectra.path[at["B04"]]
-    # Haze-optimised transform (Zhang et al. 2002): soils and rocks rise at least twice as fast in the red as what's
-    # subtracted, a veil doesn't. Scaled so that opaque cloud has 1.
-    full = (spectra.cloud[at["B02"]] - spectra.path[at["B02"]]) - 0.5 * (spectra.cloud[at["B04"]] - spectra.path[at["B04"]])
-    haze = (blue - np.float32(0.5) * red - np.float32(0.015)) / np.float32(full)
-    veil = np.clip(np.minimum(haze, limit), 0.0, 1.0)
-    veil *= 1.0 - _snow(bands)
-    if level == "L1C" and "B10" in bands:
-        veil = np.maximum(veil, _cirrus(bands["B10"]))
-    return veil, _dark(bands, spectra)
-
-
-def _veil_limit(bands: Mapping[str, FloatArray], spectra: _Spectra) -> FloatArray:
-    """Share of cloud that a pixel can't exceed: a cloud of share f sends f times its own light in every band.
-
-    It's what excludes water (dark in the infrared), snow (dark beyond 1.5 µm), and soil and vegetation (dark in the
-    visible). The slack is for clouds darker than the median.
-    """
-    slack = {"B11": 0.6, "B12": 0.5}
-    limit: FloatArray | None = None
-    for i, name in enumerate(spectra.bands):
-        if name == "B01":
-            continue
-        full = (spectra.cloud[i] - spectra.path[i]) * np.float32(slack.get(name, 0.85))
-        share = (bands[name] - spectra.path[i]) / full
-        limit = share if limit is None else np.minimum(limit, share, out=limit)
-    assert limit is not None
-    return np.clip(limit, 0.0, 1.0, out=limit)
-
-
-def _snow(bands: Mapping[str, FloatArray]) -> FloatArray | np.float32:
-    """Snow-likeness in [0, 1]: normalised difference snow index, and bright enough; 0 without B11."""
-    if "B11" not in bands:
-        return np.float32(0.0)
-    green, swir = np.maximum(bands["B03"], 1e-3), np.maximum(bands["B11"], 1e-3)
-    snow = _step((green - swir) / (green + swir), 0.35, 0.55) * _step(green, 0.10, 0.20)
-    if "B10" in bands:
-        snow *= 1.0 - _step(bands["B10"], 0.015, 0.04)
-    return snow
-
-
-def _cirrus(b10: FloatArray) -> FloatArray:
-    """Veil seen in the cirrus band. Water vapour above low ground blackens it; high dry ground shines through a little."""
-    veil: FloatArray = np.clip((b10 - np.float32(0.006)) * np.float32(6.0), 0.0, 1.0)
-    return veil
-
-
-def _dark(bands: Mapping[str, FloatArray], spectra: _Spectra) -> FloatArray:
-    """Shade seen in one frame: ground that's dark beyond the visible, yet neither water nor merely dark.
-
-    Without a reference dark ground and shadow are hard to tell apart, so the amplitude stays small.
-    """
-    infrared = next((name for name in ("B8A", "B08") if name in bands), None)
-    if infrared is None:
-        return np.zeros_like(bands["B02"])
-    near = bands[infrared]
-    blue, green, red = bands["B02"], bands["B03"], bands["B04"]
-    dark = 1.0 - _step(near, 0.07, 0.14)
-    # Water is darker in the near infrared than in the green, shaded land isn't.
-    land = _step(near - green, -0.03, 0.0)
-    bluish = _step((blue - red) / np.maximum(blue + red, 1e-3), 0.0, 0.2)
-    shade = np.float32(0.5) * dark * land * bluish
-    swir = next((name for name in ("B12", "B11") if name in bands), None)
-    if swir is not None:
-        shade *= _step(bands[swir], 0.006, 0.012) * (1.0 - _step(bands[swir], 0.05, 0.10))
-    return shade
-
-
-def second_look(
-    values: FloatArray, centre: FloatArray, spectra: _Spectra
-) -> tuple[FloatArray, FloatArray]:
-    """Pass two: amplitudes of veil and shade from the difference to the clear reference.
-
-    Parameters
-    ----------
-    values, centre : float32 arrays (band, pixel)
-        Observed reflectance, and the reference's.
-    spectra : facts of these bands
-
-    Returns
-    -------
-    veil, shade : float32 arrays (pixel,)
-        Amplitudes; negative = less than in the reference.
-    """
-    difference = values - centre
-    pull = spectra.veil_metric @ difference
-    cloud = _fit(spectra.cloud[:, None] - centre, pull, spectra.veil_metric)
-    haze = _fit(spectra.haze[:, None] * (1.0 - centre / spectra.cloud[:, None]), pull, spectra.veil_metric)
-    veil = np.where(cloud[1] >= haze[1], cloud[0], haze[0])
-    dimming = spectra.direct[:, None] * np.minimum(spectra.path[:, None] - centre, 0.0)
-    shade = _fit(dimming, spectra.shade_metric @ difference, spectra.shade_metric)[0]
-    return veil, shade
-
-
-def _fit(direction: FloatArray, pull: FloatArray, metric: FloatArray, prior: float = 0.7) -> tuple[FloatArray, FloatArray]:
-    """Amplitude along ``direction`` by generalised least squares, and how much of the difference it explains."""
-    along = np.einsum("bp,bp->p", direction, pull)
-    square = np.einsum("bp,bp->p", direction, metric @ direction) + np.float32(1.0 / prior**2)
-    amplitude = along / square
-    return amplitude, amplitude * np.maximum(along, 0.0)
-
-
-def _smooth(field: FloatArray, valid: NDArray[np.bool_], sigma: float) -> FloatArray:
-    """Normalised Gaussian mean over y, x of the valid pixels of (time, y, x); at most `HALO` pixels wide."""
-    blur = {"sigma": (0.0, sigma, sigma), "mode": "constant", "radius": (0, HALO, HALO)}
-    weight = ndimage.gaussian_filter(valid.astype(np.float32), **blur)
-    mean = ndimage.gaussian_filter(np.where(valid, field, np.float32(0.0)), **blur)
-    result: FloatArray = mean / np.maximum(weight, np.float32(1e-6))
-    return result
-
-
-def quality(veil: FloatArray, shade: FloatArray) -> FloatArray:
-    """Score of two amplitudes: ``(1 − f)^5 · (1 − k)^2``, amplitudes clipped to [0, 1]."""
-    light = (1.0 - np.clip(veil, 0.0, 1.0)) ** _VEIL_POWER * (1.0 - np.clip(shade, 0.0, 1.0)) ** _SHADE_POWER
-    result: FloatArray = light.astype(np.float32, copy=False)
-    return result
+"""Evidence (`reference.Reference.count`) from which on a pixel has a clear reference."""
+_MOST_TRUST: Final = 0.95
+"""Share of pass two in the score where there's enough evidence; pass one has the rest."""
+_VEIL_BLUR: Final = 0.6
+_SHADE_BLUR: Final = 1.2
+"""Standard deviation in pixels of the smoothing of amplitudes; shade is noisier, and its edges are soft."""
+_BLOCK_VALUES: Final = 8_000_000
+_FILL: Final = np.float32(0.1)
+"""Reflectance put in place of nodata; it takes part in nothing."""
 
 
 def score_frames(
     bands: Mapping[str, FloatArray], *, level: Level, dates: Dates, context: bool = True
-) -> tuple[FloatArray, FloatArray]:
+) -> tuple[FloatArray, BoolArray]:
     """Score the frames of one place.
 
     Parameters
@@ -253,67 +76,195 @@ def score_frames(
     Returns
     -------
     cs : float32 array (time, y, x)
-        Scores in [0, 1]; NaN = nodata.
+        Scores in [0, 1]; NaN = nodata. A pixel depends on the `HALO` pixels around it.
     alone : bool array (time, y, x)
         ``True`` for valid pixels that had no clear reference.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> forest = {"B02": 0.075, "B03": 0.065, "B04": 0.04, "B08": 0.25}
+    >>> frame = {band: np.full((1, 1, 1), value, dtype="float32") for band, value in forest.items()}
+    >>> cs, alone = score_frames(frame, level="L1C", dates=np.array(["2023-07-01"], dtype="datetime64[ns]"))
+    >>> cs.item(), alone.item()
+    (1.0, True)
     """
     shape = bands["B02"].shape
     cs = np.empty(shape, dtype=np.float32)
-    alone = np.empty(shape, dtype=bool)
+    alone = np.empty(shape, dtype=np.bool_)
     for inner, outer, crop in _blocks(shape, len(bands)):
-        part = {name: band[:, *outer] for name, band in bands.items()}
-        block, no_reference = _score_block(part, level=level, dates=dates, context=context)
-        cs[:, *inner] = block[:, *crop]
-        alone[:, *inner] = no_reference[:, *crop]
+        block = {name: band[:, *outer] for name, band in bands.items()}
+        block_cs, block_alone = _score_block(block, level=level, dates=dates, context=context)
+        cs[:, *inner] = block_cs[:, *crop]
+        alone[:, *inner] = block_alone[:, *crop]
     return cs, alone
 
 
-Window = tuple[slice, slice]
+def _blocks(shape: tuple[int, ...], bands: int) -> Iterator[tuple[Window, Window, Window]]:
+    """Windows that bound memory: of the block, of the block with its halo, and of the first within the second."""
+    frames, *sizes = shape
+    side = max(64, int((_BLOCK_VALUES / (frames * bands)) ** 0.5))
+    parts = [[(start, min(start + side, size)) for start in range(0, size, side)] for size in sizes]
+    for rows in parts[0]:
+        for columns in parts[1]:
+            begins = tuple(max(start - HALO, 0) for start, _ in (rows, columns))
+            ends = tuple(min(stop + HALO, size) for (_, stop), size in zip((rows, columns), sizes, strict=True))
+            yield (
+                (slice(*rows), slice(*columns)),
+                (slice(begins[0], ends[0]), slice(begins[1], ends[1])),
+                (
+                    slice(rows[0] - begins[0], rows[1] - begins[0]),
+                    slice(columns[0] - begins[1], columns[1] - begins[1]),
+                ),
+            )
 
 
-def _blocks(shape, bands, budget=32e6):
-    frames, height, width = shape
-    side = max(64, int((budget / (frames * bands)) ** 0.5))
-    for y in range(0, height, side):
-        for x in range(0, width, side):
-            y1, x1 = min(y + side, height), min(x + side, width)
-            ya, xa = max(y - HALO, 0), max(x - HALO, 0)
-            yb, xb = min(y1 + HALO, height), min(x1 + HALO, width)
-            yield (slice(y, y1), slice(x, x1)), (slice(ya, yb), slice(xa, xb)), (slice(y - ya, y1 - ya), slice(x - xa, x1 - xa))
+@dataclass(frozen=True)
+class _Block:
+    """Frames of one block, ready for both passes."""
+
+    values: FloatArray
+    """(time, band, y, x) bands that are projected; finite."""
+    bands: Mapping[str, FloatArray]
+    """Views of ``values`` by name, and B10 at L1C."""
+    valid: BoolArray
+    """(time, y, x)"""
+    spectra: Spectra
 
 
-def _score_block(bands, *, level, dates, context):
-    valid = np.logical_and.reduce([np.isfinite(b) for b in bands.values()])
-    filled = {name: np.where(valid, b, np.float32(0.1)) for name, b in bands.items()}
-    veil, shade = first_look(filled, level=level)
-    first = quality(_smooth(veil, valid, .6), _smooth(shade, valid, 1.2))
-    if not context or len(valid) == 1:
-        return np.where(valid, first, np.float32(np.nan)), valid
-    spectra = _spectra(bands, level)
-    values = np.stack([filled[name] for name in spectra.bands])
-    nb, T = values.shape[:2]
-    close = others(dates)
-    q = first
-    limit = np.minimum(1.0, 1.3 * _veil_limit(filled, spectra) + 0.02) * (1 - _snow(filled))
-    cirrus = _cirrus(filled["B10"]) if level == "L1C" and "B10" in filled else np.float32(0)
-    for _ in range(ROUNDS):
-        w = trust(filled["B02"], q, valid)
-        centre, count = leave_one_out(values, w, close)
-        v, k = second_look(values.reshape(nb, -1), centre.reshape(nb, -1), spectra)
-        v = v.reshape(valid.shape); k = k.reshape(valid.shape)
-        nv = _noise(v, w); nk = _noise(k, w)
-        v = np.clip(v - nv, 0, 1); k = np.clip(k - nk, 0, 1)
-        v = np.maximum(np.minimum(v, limit), cirrus)
-        q2 = quality(_smooth(v, valid, .6), _smooth(k, valid, 1.2))
-        known = np.clip(count / ENOUGH, 0, 1) * MAXK
-        q = q2 * known + first * (1 - known)
-    return np.where(valid, q, np.float32(np.nan)), valid & (count < _ENOUGH)
+def _score_block(
+    bands: Mapping[str, FloatArray], *, level: Level, dates: Dates, context: bool
+) -> tuple[FloatArray, BoolArray]:
+    block = _block(bands, level=level)
+    first = first_look(block.bands, block.spectra)
+    cs = _score(*_smoothed(block, *first))
+    alone = block.valid
+    if context and len(block.valid) > 1:
+        veil, shade, count = _compare(block, _score(*first), others(dates))
+        cs += _known(count) * (_score(*_smoothed(block, veil, shade)) - cs)
+        alone = block.valid & (count < np.float32(_ENOUGH))
+    cs[~block.valid] = np.nan
+    return cs, alone
 
-ROUNDS = 2
-MAXK = 0.95
-ENOUGH = 0.5
 
-def _noise(a, w, prior=(2.0, 0.03)):
-    sq = np.minimum(np.square(a), np.float32(.04)) * w
-    n0, s0 = prior
-    return np.sqrt((sq.sum(0) - sq + n0 * s0 * s0) / (w.sum(0) - w + n0))
+def _block(bands: Mapping[str, FloatArray], *, level: Level) -> _Block:
+    valid = np.ones(bands["B02"].shape, dtype=np.bool_)
+    for band in bands.values():
+        valid &= np.isfinite(band)
+    missing = ~valid
+    spectra = spectra_of(bands, level=level)
+    values = np.empty((len(valid), len(spectra.bands), *valid.shape[1:]), dtype=np.float32)
+    for i, name in enumerate(spectra.bands):
+        values[:, i] = bands[name]
+        values[:, i][missing] = _FILL
+    named = {name: values[:, i] for i, name in enumerate(spectra.bands)}
+    if level == "L1C" and "B10" in bands:
+        named["B10"] = np.where(valid, bands["B10"], np.float32(0.0))
+    return _Block(values=values, bands=named, valid=valid, spectra=spectra)
+
+
+def _compare(block: _Block, first: FloatArray, close: NDArray[np.float64]) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Veil and shade by pass two, and the evidence behind them, (time, y, x), from the scores of pass one.
+
+    Nothing is smoothed in here: each round would widen the surroundings that a pixel depends on.
+    """
+    factor, extra = (np.float32(slack) for slack in _LIMIT_SLACK)
+    limit = (factor * veil_limit(block.bands, block.spectra) + extra) * (1.0 - snow(block.bands))
+    floor = cirrus(block.bands["B10"]) if "B10" in block.bands else np.float32(0.0)
+    land = 1.0 - water(block.bands)
+    cs = first
+    for _ in range(_ROUNDS):
+        weight = trust(block.bands["B02"], cs, block.valid)
+        centre, count = leave_one_out(block.values, weight, close)
+        veil, shade = _amplitudes(block, centre)
+        veil -= _scatter(veil, weight)
+        shade -= _scatter(shade, weight)
+        veil = np.maximum(np.clip(veil, 0.0, limit), floor)
+        shade = np.maximum(shade, 0.0) * land
+        cs = first + _known(count) * (_score(veil, shade) - first)
+    return veil, shade, count
+
+
+def _known(count: FloatArray) -> FloatArray:
+    """Share of pass two in the score, by the evidence behind it."""
+    share: FloatArray = np.float32(_MOST_TRUST) * np.minimum(count * np.float32(1.0 / _ENOUGH), 1.0)
+    return share
+
+
+def _amplitudes(block: _Block, centre: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Amplitudes (time, y, x) of veil and shade, frame by frame to stay within the processor's cache."""
+    veil, shade = np.empty(block.valid.shape, dtype=np.float32), np.empty(block.valid.shape, dtype=np.float32)
+    bands = len(block.spectra.bands)
+    for frame, ground, veil_out, shade_out in zip(block.values, centre, veil, shade, strict=True):
+        fitted = second_look(frame.reshape(bands, -1), ground.reshape(bands, -1), block.spectra)
+        veil_out[...], shade_out[...] = (amplitude.reshape(veil_out.shape) for amplitude in fitted)
+    return veil, shade
+
+
+def second_look(values: FloatArray, centre: FloatArray, spectra: Spectra) -> tuple[FloatArray, FloatArray]:
+    """Amplitudes of veil and shade from the difference to the clear reference.
+
+    Parameters
+    ----------
+    values, centre : float32 arrays (band, pixel)
+        Observed reflectance, and the reference's.
+    spectra : Spectra
+        Facts of these bands.
+
+    Returns
+    -------
+    veil, shade : float32 arrays (pixel,)
+        Amplitudes; negative = less than in the reference. The veil is the one, cloud or haze, that explains more.
+    """
+    difference = values - centre
+    pull = spectra.veil_metric @ difference
+    cloud, by_cloud = _fit(spectra.cloud[:, None] - centre, pull, spectra.veil_metric)
+    thinning = (spectra.haze / spectra.cloud)[:, None]
+    haze, by_haze = _fit(spectra.haze[:, None] - thinning * centre, pull, spectra.veil_metric)
+    dimming = spectra.direct[:, None] * np.minimum(spectra.path[:, None] - centre, 0.0)
+    shade, _ = _fit(dimming, spectra.shade_metric @ difference, spectra.shade_metric)
+    return np.where(by_cloud >= by_haze, cloud, haze), shade
+
+
+def _fit(direction: FloatArray, pull: FloatArray, metric: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Amplitude along ``direction`` by generalised least squares, and how much of the difference it explains."""
+    along = np.einsum("bp,bp->p", direction, pull)
+    square = np.einsum("bp,bp->p", direction, metric @ direction)
+    amplitude = along / (square + np.float32(1.0 / _PRIOR_AMPLITUDE**2))
+    return amplitude, amplitude * along
+
+
+def _scatter(amplitude: FloatArray, weight: FloatArray) -> FloatArray:
+    """Root mean square of the amplitudes of the other frames of a place, as far as they're trusted to be clear."""
+    squares = np.minimum(np.square(amplitude), np.float32(_NOISE_CEILING**2)) * weight
+    total = squares.sum(axis=0) - squares + np.float32(_NOISE_FRAMES * _NOISE_AMPLITUDE**2)
+    frames = weight.sum(axis=0) - weight + np.float32(_NOISE_FRAMES)
+    # A sum without one of its terms can fall below zero by a rounding.
+    scatter: FloatArray = np.sqrt(np.maximum(total, 0.0) / frames)
+    return scatter
+
+
+def _score(veil: FloatArray, shade: FloatArray) -> FloatArray:
+    """``(1 − f)^5 · (1 − k)^2`` of two amplitudes ≥ 0."""
+    clear: FloatArray = 1.0 - np.minimum(veil, np.float32(1.0))
+    lit: FloatArray = 1.0 - np.minimum(shade, np.float32(1.0))
+    score: FloatArray = np.multiply(np.square(np.square(clear)) * clear, np.square(lit), dtype=np.float32)
+    return score
+
+
+def _smoothed(block: _Block, veil: FloatArray, shade: FloatArray) -> tuple[FloatArray, FloatArray]:
+    return _smooth(veil, block.valid, _VEIL_BLUR), _smooth(shade, block.valid, _SHADE_BLUR)
+
+
+def _smooth(field: FloatArray, valid: BoolArray, sigma: float) -> FloatArray:
+    """Gaussian mean over y and x of the valid pixels of (time, y, x), `HALO` pixels wide."""
+    half = np.arange(-HALO, HALO + 1)
+    taps = np.exp(-0.5 * np.square(half / sigma))
+    taps /= taps.sum()
+    smooth: FloatArray = np.where(valid, field, np.float32(0.0))
+    weight: FloatArray = valid.astype(np.float32)
+    for axis in (1, 2):
+        smooth = ndimage.correlate1d(smooth, taps, axis=axis, mode="constant")
+        weight = ndimage.correlate1d(weight, taps, axis=axis, mode="constant")
+    mean: FloatArray = np.divide(smooth, np.maximum(weight, np.float32(1e-6)), dtype=np.float32)
+    return mean

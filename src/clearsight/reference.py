@@ -109,7 +109,8 @@ def weighted_quantile(values: FloatArray, weights: FloatArray, share: float) -> 
     # Counting what lies below avoids a search per pixel. The last frame is the answer at the latest.
     below = (cumulative < np.float32(share) * cumulative[-1]).sum(axis=0)
     place = np.take_along_axis(order, np.minimum(below, len(values) - 1)[None], axis=0)
-    return np.take_along_axis(values, place, axis=0)[0]
+    quantile: FloatArray = np.take_along_axis(values, place, axis=0)[0]
+    return quantile
 
 
 def closeness(dates: Dates, at: Dates) -> NDArray[np.float64]:
@@ -129,14 +130,15 @@ def closeness(dates: Dates, at: Dates) -> NDArray[np.float64]:
     >>> import numpy as np
     >>> days = np.array(["2020-07-01", "2021-07-01", "2021-01-01"], dtype="datetime64[ns]")
     >>> closeness(days, days[:1]).round(2)
-    array([[1.  , 0.3 , 0.05]])
+    array([[1.  , 0.3 , 0.06]])
     """
     days = _days(dates)[None, :] - _days(at)[:, None]
     season = np.abs((days + _YEAR / 2) % _YEAR - _YEAR / 2)
     near = np.exp(-np.abs(days) / _DAYS_NEAR)
     same_season = np.exp(-0.5 * np.square(season / _DAYS_SEASON))
     rest = 1.0 - _SHARE_SEASON - _SHARE_ALWAYS
-    return rest * near + _SHARE_SEASON * same_season + _SHARE_ALWAYS
+    close: NDArray[np.float64] = rest * near + _SHARE_SEASON * same_season + _SHARE_ALWAYS
+    return close
 
 
 def _days(dates: Dates) -> NDArray[np.float64]:
@@ -155,7 +157,7 @@ def leave_one_out(values: FloatArray, weight: FloatArray, close: NDArray[np.floa
 
     Parameters
     ----------
-    values : float32 array (band, time, ...)
+    values : float32 array (time, band, ...)
         Reflectance; finite also where not measured (the weight is 0 there).
     weight : float32 array (time, ...)
         From `trust`.
@@ -164,21 +166,18 @@ def leave_one_out(values: FloatArray, weight: FloatArray, close: NDArray[np.floa
 
     Returns
     -------
-    centre : float32 array (band, time, ...)
+    centre : float32 array (time, band, ...)
         Weighted mean of the other frames; 0 where there is no evidence.
     count : float32 array (time, ...)
         Evidence: sum of weights.
     """
     frames = len(weight)
     kernel = close.astype(np.float32)
-    flat = weight.reshape(frames, -1)
-    count = kernel @ flat
-    scale = 1.0 / np.maximum(count, np.float32(1e-6))
-    centre = np.empty((len(values), *flat.shape), dtype=np.float32)
-    for band, out in zip(values, centre, strict=True):
-        np.matmul(kernel, flat * band.reshape(frames, -1), out=out)
-        out *= scale
-    return centre.reshape(values.shape), count.reshape(weight.shape)
+    count = (kernel @ weight.reshape(frames, -1)).reshape(weight.shape)
+    weighted = values * weight[:, None]
+    centre = (kernel @ weighted.reshape(frames, -1)).reshape(values.shape)
+    centre /= np.maximum(count, np.float32(1e-6))[:, None]
+    return centre, count
 
 
 def clear_reference(values: FloatArray, weight: FloatArray, dates: Dates, *, at: np.datetime64) -> Reference:
@@ -186,7 +185,7 @@ def clear_reference(values: FloatArray, weight: FloatArray, dates: Dates, *, at:
 
     Parameters
     ----------
-    values : float32 array (band, time, y, x)
+    values : float32 array (time, band, y, x)
         Reflectance; finite also where not measured (the weight is 0 there).
     weight : float32 array (time, y, x)
         From `trust`; frames that must not vouch (the one to be scored) have weight 0.
@@ -201,18 +200,18 @@ def clear_reference(values: FloatArray, weight: FloatArray, dates: Dates, *, at:
     Examples
     --------
     >>> import numpy as np
-    >>> values = np.full((1, 3, 1, 1), 0.1, dtype="float32")
+    >>> values = np.full((3, 1, 1, 1), 0.1, dtype="float32")
     >>> dates = np.array(["2020-07-01", "2020-07-06", "2020-07-11"], dtype="datetime64[ns]")
     >>> ground = clear_reference(values, np.ones((3, 1, 1), dtype="float32"), dates, at=dates[-1])
     >>> ground.centre.item(), ground.age.item()
     (0.10000000149011612, 0.0)
     """
     close = closeness(dates, np.array([at]))[0].astype(np.float32)
-    share = weight * close.reshape(-1, *[1] * (weight.ndim - 1))
+    share = weight * close[:, None, None]
     count = share.sum(axis=0)
     scale = 1.0 / np.where(count > 0, count, np.float32(np.nan))
-    centre = (values * share).sum(axis=1) * scale
-    spread = np.sqrt((np.square(values - centre[:, None]) * share).sum(axis=1) * scale)
+    centre = (values * share[:, None]).sum(axis=0) * scale
+    spread = np.sqrt((np.square(values - centre) * share[:, None]).sum(axis=0) * scale)
     age, recent = _nearest_clear(values, weight, np.abs(_days(dates) - _days(np.array([at]))))
     return Reference(centre=centre, spread=spread, recent=recent, age=age, count=count)
 
@@ -222,9 +221,9 @@ def _nearest_clear(
 ) -> tuple[FloatArray, FloatArray]:
     """Age (y, x) and reflectance (band, y, x) of the nearest frame in time with a weight of at least ``clear_from``."""
     age = np.full(weight.shape[1:], np.nan, dtype=np.float32)
-    recent = np.full((len(values), *weight.shape[1:]), np.nan, dtype=np.float32)
+    recent = np.full(values.shape[1:], np.nan, dtype=np.float32)
     for index in np.argsort(ages, kind="stable"):
         new = np.isnan(age) & (weight[index] >= clear_from)
         age[new] = ages[index]
-        recent[:, new] = values[:, index, new]
+        recent[:, new] = values[index][:, new]
     return age, recent
