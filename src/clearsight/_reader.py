@@ -17,12 +17,14 @@ import rasterio.errors
 from affine import Affine
 from numpy.typing import NDArray
 from odc.geo.converters import rio_geobox
+from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
 from odc.geo.overlap import ReprojectInfo, compute_reproject_roi
 from odc.geo.roi import roi_is_empty
 from rasterio.enums import Resampling
 from rasterio.warp import reproject
 
+from clearsight._resample import block_mean, group_mean, interpolate, is_whole
 from clearsight.bands import NODATA_DN, harmonise
 from clearsight.errors import ProductError
 
@@ -104,20 +106,29 @@ def _read(dataset: rasterio.DatasetReader, source: Source, grid: GeoBox, resampl
     method = _method(resampling, overlap, source)
     pixels, transform = _pixels(dataset, source, overlap, method)
     part = grid[roi]
-    values = np.full(part.shape, np.nan, np.float32)
+    aligned = part.crs == CRS(dataset.crs)
+    if aligned and method == Resampling.average and is_whole(pixels, transform, part):
+        return roi, block_mean(pixels, transform, part)
+    if aligned and method == Resampling.bilinear and overlap.scale <= 1.001:
+        return roi, interpolate(pixels, transform, part)
+    return roi, _warp(pixels, transform, part, crs=dataset.crs, method=method)
+
+
+def _warp(pixels: Float, transform: Affine, grid: GeoBox, *, crs: Any, method: Resampling) -> Float:
+    values = np.full(grid.shape, np.nan, np.float32)
     reproject(
         pixels,
         values,
         src_transform=transform,
-        src_crs=dataset.crs,
+        src_crs=crs,
         src_nodata=np.nan,
-        dst_transform=part.transform,
-        dst_crs=str(part.crs),
+        dst_transform=grid.transform,
+        dst_crs=str(grid.crs),
         dst_nodata=np.nan,
         resampling=method,
         tolerance=0.0,  # GDAL's approximation of coordinates depends on the window, and so would the values
     )
-    return roi, values
+    return values
 
 
 def _check(dataset: rasterio.DatasetReader, source: Source) -> None:
@@ -150,7 +161,7 @@ def _pixels(
     # Two pixels (of the level that is read) on every side feed the widest kernel in use.
     roi = _padded(_plain(overlap.roi_src), dataset.shape, by=2 << level)
     if level == 0:
-        return _values(dataset, source, roi), dataset.transform * Affine.translation(roi[1].start, roi[0].start)
+        return _values(dataset, source, roi), _window_transform(dataset.transform, roi)
     if not dataset.driver.startswith("JP2"):
         return _overview(dataset, source, roi, level)
     return _reduced(dataset, source, roi, level)
@@ -177,7 +188,8 @@ def _overview(dataset: rasterio.DatasetReader, source: Source, roi: Roi, level: 
             for side, size in zip(roi, overview.shape, strict=True)
         )
         values = _values(overview, source, (rows, cols))
-    return values, dataset.transform * Affine.scale(shrink) * Affine.translation(cols.start, rows.start)
+    area = (slice(rows.start * shrink, 0), slice(cols.start * shrink, 0))
+    return values, _window_transform(dataset.transform, area, shrink=shrink)
 
 
 def _reduced(dataset: rasterio.DatasetReader, source: Source, roi: Roi, level: int) -> tuple[Float, Affine]:
@@ -199,9 +211,8 @@ def _reduced(dataset: rasterio.DatasetReader, source: Source, roi: Roi, level: i
         values[_within(block, area, shrink)] = np.nan
     values = _centred(values, level)
     for block in mixed:
-        values[_within(block, area, shrink)] = _block_mean(_values(dataset, source, block), shrink)
-    rows, cols = area
-    return values, dataset.transform * Affine.translation(cols.start, rows.start) * Affine.scale(shrink)
+        values[_within(block, area, shrink)] = group_mean(_values(dataset, source, block), shrink)
+    return values, _window_transform(dataset.transform, area, shrink=shrink)
 
 
 def _centred(values: Float, level: int) -> Float:
@@ -219,18 +230,6 @@ def _centred(values: Float, level: int) -> Float:
         moved = values + share * (following - values)
         values = np.where(np.isnan(following), values, moved)
     return values
-
-
-def _block_mean(values: Float, shrink: int) -> Float:
-    """Mean of the valid pixels of each ``shrink`` × ``shrink`` group; NaN where there is none."""
-    padding = [(0, -size % shrink) for size in values.shape]
-    padded = np.pad(values, padding, constant_values=np.nan)
-    groups = padded.reshape(padded.shape[0] // shrink, shrink, padded.shape[1] // shrink, shrink)
-    total = np.nansum(groups, (1, 3), dtype=np.float64)
-    count = np.isfinite(groups).sum((1, 3))
-    with np.errstate(invalid="ignore"):
-        mean: Float = (total / count).astype(np.float32)
-    return mean
 
 
 def _values(dataset: rasterio.DatasetReader, source: Source, roi: Roi) -> Float:
@@ -255,6 +254,12 @@ def _decode(numbers: Numbers, source: Source) -> Float:
 def _is_mixed(values: Float) -> bool:
     missing = np.isnan(values)
     return bool(missing.any() and not missing.all())
+
+
+def _window_transform(transform: Affine, roi: Roi, *, shrink: int = 1) -> Affine:
+    rows, cols = roi
+    left, top = transform.c + cols.start * transform.a, transform.f + rows.start * transform.e
+    return Affine(transform.a * shrink, 0, left, 0, transform.e * shrink, top)
 
 
 def _plain(roi: Any) -> Roi:

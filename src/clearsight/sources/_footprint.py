@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import shapely
-from odc.geo import geom
+import shapely.affinity
+from pyproj import Transformer
 from shapely.geometry import MultiPolygon, Polygon, mapping
 
 from clearsight.errors import ArgumentError
@@ -36,10 +38,10 @@ def footprint(ring: Ring | None, bounds: Bounds, *, crs: str, ring_crs: str = "E
     dict
         Polygon, or MultiPolygon on both sides of the antimeridian (RFC 7946, section 3.1.9).
     """
-    grid = geom.box(*bounds, crs=crs)
-    shape = _in_lonlat(grid.segmented((bounds[2] - bounds[0]) / 4))
+    grid = shapely.segmentize(shapely.box(*bounds), (bounds[2] - bounds[0]) / 4)
+    shape = _in_lonlat(grid.exterior.coords, crs)
     if ring is not None:
-        outline = _in_lonlat(geom.polygon(list(ring), crs=ring_crs))
+        outline = _in_lonlat(ring, ring_crs)
         # A product of many tiles has one outline for all of them.
         within = _polygons(_same_side(outline, shape).intersection(shape))
         shape = shape if within.is_empty else within
@@ -75,16 +77,21 @@ def mgrs_tile(easting: float, northing: float, *, epsg: int) -> str:
     hemisphere, zone = divmod(epsg, 100)
     if hemisphere not in (326, 327) or not 1 <= zone <= 60:
         raise ArgumentError(f"EPSG:{epsg} is no UTM zone on WGS 84 (EPSG:326xx or 327xx); give files in UTM.")
-    latitude = geom.point(easting, northing, crs=f"EPSG:{epsg}").to_crs("EPSG:4326").coords[0][1]
+    _, latitude = _to_lonlat(f"EPSG:{epsg}").transform(easting, northing)
     band = _LATITUDE_BANDS[min(max(int((latitude + 80) // 8), 0), len(_LATITUDE_BANDS) - 1)]
     column = _COLUMN_LETTERS[(zone - 1) % 3][int(easting // 100_000) - 1]
     row = _ROW_LETTERS[(int(northing // 100_000) + (5 if zone % 2 == 0 else 0)) % 20]
     return f"{zone:02d}{band}{column}{row}"
 
 
-def _in_lonlat(shape: geom.Geometry) -> Polygon:
+def _to_lonlat(crs: str) -> Transformer:
+    return Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
+
+
+def _in_lonlat(corners: Iterable[Sequence[float]], crs: str) -> Polygon:
     """Polygon in degrees; across the antimeridian its eastern part has longitudes above 180."""
-    points = [(float(point[0]), float(point[1])) for point in shape.to_crs("EPSG:4326").exterior.coords]
+    to_lonlat = _to_lonlat(crs)
+    points = [to_lonlat.transform(corner[0], corner[1]) for corner in corners]
     longitudes = [longitude for longitude, _ in points]
     if max(longitudes) - min(longitudes) > 180:
         points = [(longitude + 360 if longitude < 0 else longitude, latitude) for longitude, latitude in points]

@@ -116,25 +116,25 @@ def parse_xml(content: bytes, where: str) -> Element:
 def product(content: bytes, where: str) -> Product:
     """Read a product's metadata (``MTD_MSIL1C.xml``, ``MTD_MSIL2A.xml`` and their older names)."""
     root = parse_xml(content, where)
-    level = (_text(root, "PROCESSING_LEVEL") or "").removeprefix("Level-").replace("p", "")[:3]
-    spacecraft = _text(root, "SPACECRAFT_NAME")
-    datatake = next(_elements(root, "Datatake"), None)
-    orbit = _text(root, "SENSING_ORBIT_NUMBER")
-    state = _text(root, "SENSING_ORBIT_DIRECTION")
+    level = (text_of(root, "PROCESSING_LEVEL") or "").removeprefix("Level-").replace("p", "")[:3]
+    spacecraft = text_of(root, "SPACECRAFT_NAME")
+    datatake = next(elements(root, "Datatake"), None)
+    orbit = text_of(root, "SENSING_ORBIT_NUMBER")
+    state = text_of(root, "SENSING_ORBIT_DIRECTION")
     return Product(
-        name=(_text(root, *_PRODUCT_NAME) or "").removesuffix(".SAFE"),
+        name=(text_of(root, *_PRODUCT_NAME) or "").removesuffix(".SAFE"),
         level=next((known for known in LEVELS if known.removeprefix("L") == level.removeprefix("L")), None),
-        baseline=_text(root, "PROCESSING_BASELINE"),
+        baseline=text_of(root, "PROCESSING_BASELINE"),
         platform=spacecraft.lower() if spacecraft else None,
         datatake_id=datatake.get("datatakeIdentifier") if datatake is not None else None,
-        generated=_text(root, "GENERATION_TIME"),
+        generated=text_of(root, "GENERATION_TIME"),
         relative_orbit=int(orbit) if orbit else None,
         orbit_state=state.lower() if state else None,
-        quantification=_number(_text(root, *_QUANTIFICATION)),
+        quantification=number(text_of(root, *_QUANTIFICATION)),
         offsets=_offsets(root, where),
-        cloud_cover=_number(_text(root, "Cloud_Coverage_Assessment")),
+        cloud_cover=number(text_of(root, "Cloud_Coverage_Assessment")),
         footprint=_footprint(root),
-        images=tuple(element.text.strip() for element in _elements(root, *_IMAGE_FILE) if element.text),
+        images=tuple(element.text.strip() for element in elements(root, *_IMAGE_FILE) if element.text),
     )
 
 
@@ -148,7 +148,7 @@ def granule(content: bytes, where: str) -> Granule:
     """
     root = parse_xml(content, where)
     need = {
-        name: _text(root, *names)
+        name: text_of(root, *names)
         for name, names in {
             "TILE_ID": _TILE_ID,
             "SENSING_TIME": ("SENSING_TIME",),
@@ -161,16 +161,16 @@ def granule(content: bytes, where: str) -> Granule:
         raise ProductError(
             f"{where} lacks {', '.join(missing)}: it is no complete granule metadata. Fetch the product again."
         )
-    sun = next(_elements(root, "Mean_Sun_Angle"), None)
+    sun = next(elements(root, "Mean_Sun_Angle"), None)
     return Granule(
         tile_id=str(need["TILE_ID"]),
-        datastrip_id=_text(root, *_DATASTRIP_ID),
+        datastrip_id=text_of(root, *_DATASTRIP_ID),
         sensing_time=time(str(need["SENSING_TIME"]), where),
         crs=str(need["HORIZONTAL_CS_CODE"]).upper(),
         grids=grids,
-        sun_zenith=None if sun is None else _number(_text(sun, "ZENITH_ANGLE")),
-        sun_azimuth=None if sun is None else _number(_text(sun, "AZIMUTH_ANGLE")),
-        cloud_cover=_number(_text(root, "CLOUDY_PIXEL_PERCENTAGE")),
+        sun_zenith=None if sun is None else number(text_of(sun, "ZENITH_ANGLE")),
+        sun_azimuth=None if sun is None else number(text_of(sun, "AZIMUTH_ANGLE")),
+        cloud_cover=number(text_of(root, "CLOUDY_PIXEL_PERCENTAGE")),
     )
 
 
@@ -195,25 +195,26 @@ def time(text: str, where: str) -> datetime:
     return moment.replace(tzinfo=moment.tzinfo or UTC)
 
 
-def _local(element: Element) -> str:
+def local_name(element: Element) -> str:
+    """Name of an element without its namespace."""
     return str(element.tag).rpartition("}")[2]
 
 
-def _elements(root: Element, *names: str) -> Iterator[Element]:
+def elements(root: Element, *names: str) -> Iterator[Element]:
     """Elements below a root by local name."""
-    return (element for element in root.iter() if _local(element) in names)
+    return (element for element in root.iter() if local_name(element) in names)
 
 
-def _text(root: Element, *names: str) -> str | None:
+def text_of(root: Element, *names: str) -> str | None:
     """Text of the first element there is, in the order of the names."""
     for name in names:
-        for element in _elements(root, name):
+        for element in elements(root, name):
             if element.text and element.text.strip():
                 return element.text.strip()
     return None
 
 
-def _number(text: str | None) -> float | None:
+def number(text: str | None) -> float | None:
     """A finite number, or None: metadata holds ``NaN`` where a value couldn't be computed."""
     try:
         value = math.nan if text is None else float(text)
@@ -224,30 +225,30 @@ def _number(text: str | None) -> float | None:
 
 def _offsets(root: Element, where: str) -> dict[str, float] | None:
     offsets = {}
-    for element in _elements(root, *_OFFSET):
-        index, value = element.get("band_id", element.get("bandId", "")), _number(element.text)
+    for element in elements(root, *_OFFSET):
+        index, value = element.get("band_id", element.get("bandId", "")), number(element.text)
         if not index.isdigit() or int(index) >= len(_BAND_NAMES) or value is None:
-            raise ProductError(f"{where}: {_local(element)} of band {index!r} is {element.text!r}, no number.")
+            raise ProductError(f"{where}: {local_name(element)} of band {index!r} is {element.text!r}, no number.")
         offsets[_BAND_NAMES[int(index)]] = value
     return offsets or None
 
 
 def _footprint(root: Element) -> Ring | None:
-    numbers = [_number(part) or 0.0 for part in (_text(root, "EXT_POS_LIST") or "").split()]
+    values = [number(part) or 0.0 for part in (text_of(root, "EXT_POS_LIST") or "").split()]
     # Some processors write latitude, longitude and a height of 0.
-    step = 3 if len(numbers) % 3 == 0 and len(numbers) >= 12 and not any(numbers[2::3]) else 2
-    ring = tuple(zip(numbers[1::step], numbers[0::step], strict=False))
+    step = 3 if len(values) % 3 == 0 and len(values) >= 12 and not any(values[2::3]) else 2
+    ring = tuple(zip(values[1::step], values[0::step], strict=False))
     return ring if len(ring) >= 4 else None
 
 
 def _grids(root: Element) -> dict[int, tuple[int, int, float, float]]:
-    sizes = {element.get("resolution"): element for element in _elements(root, "Size")}
+    sizes = {element.get("resolution"): element for element in elements(root, "Size")}
     grids = {}
-    for place in _elements(root, "Geoposition"):
+    for place in elements(root, "Geoposition"):
         resolution = place.get("resolution")
         size = sizes.get(resolution)
         facts = [
-            _number(_text(element, name))
+            number(text_of(element, name))
             for element, name in ((size, "NROWS"), (size, "NCOLS"), (place, "ULX"), (place, "ULY"))
             if element is not None
         ]
