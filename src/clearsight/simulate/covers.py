@@ -79,7 +79,9 @@ FACTS: Final[dict[Cover, Facts]] = {
     Cover.STEPPE: Facts(("soil",), (0.4, 0.9), ("grass",), (0.4, 2.2), fine=0.045, coarse=0.4),
     Cover.DECIDUOUS: Facts(("litter",), (0.3, 0.7), ("deciduous",), (3.0, 6.0), (0.12, 0.4), 0.10, 0.15, 0.3),
     Cover.CONIFER: Facts(("litter",), (0.2, 0.5), ("conifer",), (2.2, 5.5), (0.35, 0.66), 0.10, 0.2, 0.3),
-    Cover.EVERGREEN: Facts(("litter",), (0.3, 0.6), ("mangrove", "deciduous"), (4.0, 6.8), (0.15, 0.4), 0.10, 0.12, 0.3),
+    Cover.EVERGREEN: Facts(
+        ("litter",), (0.3, 0.6), ("mangrove", "deciduous"), (4.0, 6.8), (0.15, 0.4), 0.10, 0.12, 0.3
+    ),
     Cover.SHRUB: Facts(("soil",), (0.35, 0.85), ("shrub",), (0.5, 2.4), (0.05, 0.3), 0.08, 0.35),
     Cover.SAVANNA: Facts(("soil",), (0.4, 0.9), ("grass", "shrub"), (0.6, 2.8), (0.0, 0.15), 0.06, 0.4),
     Cover.REED: Facts(("soil",), (0.25, 0.5), ("cereal", "grass"), (1.5, 4.5), (0.0, 0.2), 0.06, 0.3),

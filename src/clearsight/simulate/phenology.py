@@ -107,7 +107,9 @@ def growth(patches: Patches, *, seed: int, latitude: float, date: datetime.date,
     built = (patches.cover >= Cover.ROAD) & (patches.cover <= Cover.ROOF_BRIGHT)
     wet = np.where(built, 0.35 * weather.topsoil**2, wet)
     wet = np.where(patches.cover == Cover.ICE, 0.0, wet)
-    return Growth(moisture=wet.astype(np.float32), **{name: values.astype(np.float32) for name, values in state.items()})
+    return Growth(
+        moisture=wet.astype(np.float32), **{name: values.astype(np.float32) for name, values in state.items()}
+    )
 
 
 def _step(day: Doubles | float, middle: Doubles | Array | float, width: Doubles | float) -> Doubles:
@@ -176,7 +178,13 @@ def _mown(day: float, chance: Doubles, *, late: float, cold: float) -> tuple[Dou
 
 
 def _farm(
-    state: dict[str, Doubles], patches: Patches, rows: NDArray[np.intp], *, seed: int, latitude: float, date: datetime.date
+    state: dict[str, Doubles],
+    patches: Patches,
+    rows: NDArray[np.intp],
+    *,
+    seed: int,
+    latitude: float,
+    date: datetime.date,
 ) -> None:
     """Write the state of the fields into ``state``: three harvest years, in order, each taking over when it's sown."""
     days = np.full(rows.size, date.toordinal(), dtype=np.float64)
@@ -198,7 +206,9 @@ def _farm(
         start = datetime.date(year, 1, 1).toordinal() - 1 + own
         rice = patches.cover[rows] == Cover.RICE
         table[rice] = _row(Crop(125, 0.0, 170, 245, 262, 0.6, 1.0))
-        last_harvest = _season(fields, table, rice, luck, days=days, start=start, last=last_harvest, patches=patches, rows=rows)
+        last_harvest = _season(
+            fields, table, rice, luck, days=days, start=start, last=last_harvest, patches=patches, rows=rows
+        )
     for name, values in fields.items():
         state[name][rows] = values
 

@@ -63,7 +63,10 @@ def library() -> Library:
     >>> library().materials["soil"].shape[1]
     13
     """
-    with resources.as_file(resources.files("clearsight.simulate") / "data" / "spectra.npz") as path, np.load(path) as npz:
+    with (
+        resources.as_file(resources.files("clearsight.simulate") / "data" / "spectra.npz") as path,
+        np.load(path) as npz,
+    ):
         arrays = {name: npz[name] for name in npz.files}
     modelled = {"leaf_area", "state", "plants", "snow", "snow_grain", "water_absorption"}
     return Library(
@@ -73,7 +76,9 @@ def library() -> Library:
             if name not in modelled and not name.startswith("canopy_")
         },
         plants=tuple(str(name) for name in arrays["plants"]),
-        canopy=np.stack([arrays[f"canopy_{term}"] for term in ("black", "through", "back")], axis=-2).astype(np.float32),
+        canopy=np.stack([arrays[f"canopy_{term}"] for term in ("black", "through", "back")], axis=-2).astype(
+            np.float32
+        ),
         states=arrays["state"].astype(np.float32),
         leaf_areas=arrays["leaf_area"].astype(np.float32),
         snow=arrays["snow"].astype(np.float32),
@@ -208,7 +213,9 @@ def deep_water(*, chlorophyll: Array, sediment: Array, dissolved: Array) -> tupl
     nanometres = WAVELENGTHS * 1000
     chl, spm, cdom = chlorophyll[:, None], sediment[:, None], dissolved[:, None]
     absorbed = library().absorption + _PIGMENT * chl**_PIGMENT_POWER
-    absorbed = absorbed + cdom * np.exp(-0.0145 * (nanometres - 440)) + 0.02 * spm * np.exp(-0.0115 * (nanometres - 440))
+    absorbed = (
+        absorbed + cdom * np.exp(-0.0145 * (nanometres - 440)) + 0.02 * spm * np.exp(-0.0115 * (nanometres - 440))
+    )
     scattered = 0.00144 * (nanometres / 500) ** -4.32
     scattered = scattered + 0.0026 * chl**0.62 * (550 / nanometres) + 0.0105 * spm * (550 / nanometres) ** 0.6
     ratio = scattered / (absorbed + scattered)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,30 +11,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearsight.errors import ArgumentError
-from clearsight.simulate.terrain import Array, direct_light, fractal
+from clearsight.simulate.covers import Cover, Patches, draw_patches
+from clearsight.simulate.ground import ground_reflectance
+from clearsight.simulate.layout import mixed_pixels
+from clearsight.simulate.phenology import growth
+from clearsight.simulate.places import PLACES
+from clearsight.simulate.sketch import Pool, Sketch
+from clearsight.simulate.terrain import direct_light
+from clearsight.simulate.water import flood, level, pour, waves
+from clearsight.simulate.weather import Weather, season, weather
+from clearsight.simulate.winter import lake_ice, lay_snow, snow_share
 
-KINDS: Final[tuple[str, ...]] = (
-    "mixed", "crops", "forest", "grassland", "savanna", "desert", "dunes", "salt", "town", "coast", "sea", "lake",
-    "tidal", "mangrove", "wetland", "mountain", "snow",
-)  # fmt: skip
+Array = NDArray[np.float32]
+
+KINDS: Final[tuple[str, ...]] = tuple(PLACES)
 """Kinds of site."""
 
-_NAMES: Final = {0: "bare", 1: "crop", 2: "forest", 3: "grass", 4: "built", 5: "water", 6: "sand", 7: "salt", 8: "snow"}
-
-_SPECTRA: Final = np.array(
-    [
-        [0.08, 0.09, 0.12, 0.16, 0.18, 0.19, 0.21, 0.22, 0.24, 0.26, 0.28, 0.33, 0.29],
-        [0.02, 0.03, 0.06, 0.04, 0.09, 0.27, 0.36, 0.38, 0.40, 0.41, 0.25, 0.20, 0.11],
-        [0.015, 0.02, 0.04, 0.03, 0.06, 0.18, 0.24, 0.25, 0.27, 0.28, 0.16, 0.13, 0.06],
-        [0.03, 0.04, 0.08, 0.06, 0.12, 0.25, 0.31, 0.33, 0.35, 0.36, 0.27, 0.24, 0.14],
-        [0.12, 0.14, 0.16, 0.18, 0.19, 0.20, 0.21, 0.22, 0.23, 0.24, 0.24, 0.26, 0.24],
-        [0.04, 0.04, 0.04, 0.02, 0.015, 0.01, 0.008, 0.007, 0.005, 0.003, 0.0, 0.001, 0.001],
-        [0.15, 0.18, 0.26, 0.34, 0.37, 0.39, 0.41, 0.43, 0.45, 0.47, 0.48, 0.56, 0.53],
-        [0.38, 0.42, 0.47, 0.51, 0.52, 0.53, 0.54, 0.55, 0.55, 0.54, 0.45, 0.40, 0.30],
-        [0.90, 0.90, 0.89, 0.88, 0.87, 0.86, 0.84, 0.82, 0.80, 0.72, 0.35, 0.10, 0.08],
-    ],
-    dtype=np.float32,
-)
+_BURNING: Final = {"savanna": 0.8, "grassland": 0.35, "forest": 0.25}
+"""Chance of a fire within a year."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +36,7 @@ class Surface:
     """One place. Arrays are (y, x), y running down."""
 
     kind: str
-    """One of ``KINDS``."""
+    """One of ``KINDS``, or ``image`` for a place made of images."""
     seed: int
     """What all its chance is drawn from."""
     latitude: float
@@ -49,16 +44,44 @@ class Surface:
     pixel: float
     """Metres."""
     classes: NDArray[np.uint8]
-    """Code of the land cover, see ``class_names``."""
+    """Code of the land cover, see ``class_names``; water and tidal flats where the mean level puts them."""
     elevation: Array
     """Height in metres."""
-    texture: Array
-    """Relative brightness of each pixel, about 1."""
+    patches: Patches
+    """The fields, stands, roofs … that the place is made of."""
+    first: NDArray[np.int32]
+    """Patch of each pixel."""
+    second: NDArray[np.int32]
+    """Patch that shares the pixel."""
+    share: Array
+    """Share of the second patch, 0 … 1."""
+    fine: Array
+    """Unit random field, rough: what differs from pixel to pixel."""
+    coarse: Array
+    """Unit random field, smooth: what differs across a field or a lake."""
+    bed: Array
+    """Height of the ground over the mean level of the water near it, in metres; large where there's none."""
+    softness: Array
+    """Height in metres that the ground gains across a pixel at the water."""
+    pool: NDArray[np.uint16]
+    """Which of ``pools``, from 1; 0 none."""
+    pools: tuple[Pool, ...]
+    """The bodies of water."""
+    images: Array | None = None
+    """(date, 13, y, x) reflectance, for a place made of images."""
+    dates: tuple[datetime.date, ...] = ()
+    """Dates of ``images``, in order."""
 
 
 def class_names() -> dict[int, str]:
-    """Name of every code in ``Surface.classes``."""
-    return dict(_NAMES)
+    """Name of every code in ``Surface.classes``.
+
+    Examples
+    --------
+    >>> class_names()[1]
+    'crop'
+    """
+    return {int(cover): cover.name.lower() for cover in Cover}
 
 
 def make_surface(
@@ -71,42 +94,133 @@ def make_surface(
     kind : str
         One of ``KINDS``.
     shape : (int, int)
-        Rows and columns.
+        Rows and columns, at least 2.
     seed : int
         Any integer.
     latitude : float
-        Degrees, north positive; sets the seasons.
+        Degrees, north positive, -85 … 85; sets seasons, sun and snow.
     pixel : float
         Size of a pixel in metres.
+
+    Returns
+    -------
+    Surface
+
+    Raises
+    ------
+    ArgumentError
+        If an argument is out of its range.
 
     Examples
     --------
     >>> make_surface("mixed", shape=(32, 48), seed=1).classes.shape
     (32, 48)
     """
+    _check(kind, shape=shape, latitude=latitude, pixel=pixel)
+    rng = np.random.default_rng([abs(seed), int(seed < 0), KINDS.index(kind)])
+    sketch = Sketch(rng, shape, pixel, latitude)
+    PLACES[kind](sketch)
+    first, second, share = mixed_pixels(sketch.ids)
+    cover = np.array(sketch.covers, dtype=np.uint8)
+    partner = np.array(sketch.partners, dtype=np.int32)
+    patches = draw_patches(rng, cover=cover, partner=partner, region_soils=int(rng.integers(2, 6)))
+    blended = (share == 0) & (partner[first] != first)
+    if blended.any():
+        flow = np.clip(0.32 + 0.30 * sketch.noise(slope=1.4, metres=500), 0.0, 0.85)
+        second = np.where(blended, partner[first], second)
+        share = np.where(blended, flow, share).astype(np.float32)
+    fine = 0.8 * sketch.noise(slope=0.35, metres=60) + 0.6 * sketch.noise(slope=1.3, metres=600)
+    farmed = np.isin(cover, (Cover.CROP, Cover.MEADOW, Cover.RICE))[first]
+    down, right = np.gradient(np.clip(sketch.bed, -50, 50))
+    return Surface(
+        kind, seed, latitude, pixel,
+        classes=_classes(cover[first], sketch),
+        elevation=sketch.relief,
+        patches=patches, first=first, second=second.astype(np.int32), share=share,
+        fine=np.where(farmed, 0.6 * fine + 0.9 * sketch.streaks, fine).astype(np.float32),
+        coarse=sketch.noise(slope=1.7, metres=450),
+        bed=sketch.bed, softness=np.maximum(np.abs(down) + np.abs(right), 0.02).astype(np.float32),
+        pool=sketch.pool, pools=tuple(sketch.pools),
+    )  # fmt: skip
+
+
+def _check(kind: str, *, shape: tuple[int, int], latitude: float, pixel: float) -> None:
+    """Refuse what no place can be made of."""
     if kind not in KINDS:
         raise ArgumentError(f"kind={kind!r} is unknown; expected one of {', '.join(KINDS)}.")
-    rng = np.random.default_rng([seed, KINDS.index(kind)])
-    relief = fractal(rng, shape=shape, slope=2.2, largest=200)
-    choices = {
-        "forest": [2, 2, 3], "desert": [0, 6], "dunes": [6], "salt": [7, 0], "town": [4, 3, 4], "sea": [5],
-        "lake": [5, 5, 1, 2], "coast": [5, 5, 6, 1], "snow": [8], "mountain": [2, 3, 0, 8],
-    }.get(kind, [5, 1, 3, 0, 2, 1, 4])  # fmt: skip
-    patches = fractal(rng, shape=shape, slope=2.0, largest=60)
-    rank = np.digitize(patches, np.quantile(patches, np.linspace(0, 1, len(choices) + 1)[1:-1]))
-    classes = np.array(choices, dtype=np.uint8)[rank]
-    height = 400.0 if kind in ("mountain", "snow") else 15.0
-    texture = np.float32(1.0) + np.float32(0.08) * fractal(rng, shape=shape, slope=0.8, largest=30)
-    return Surface(kind, seed, latitude, pixel, classes, (relief * np.float32(height)).astype(np.float32), texture)
+    if len(shape) != 2 or min(shape) < 2:
+        raise ArgumentError(f"shape={shape}: expected two numbers of at least 2, rows and columns.")
+    if not -85 <= latitude <= 85:
+        raise ArgumentError(f"latitude={latitude} degrees: expected -85 to 85.")
+    if not 0 < pixel <= 1000:
+        raise ArgumentError(f"pixel={pixel} m: expected a size above 0 and at most 1000.")
+
+
+def _classes(cover: NDArray[np.uint8], sketch: Sketch) -> NDArray[np.uint8]:
+    """Land cover, with water where the mean level of its body puts it, and what a spring tide lays bare or covers."""
+    classes = cover.copy()
+    for number, pool in enumerate(sketch.pools, start=1):
+        mine = sketch.pool == number
+        classes[mine & (sketch.bed < 0)] = pool.kind
+        if pool.kind == Cover.SEA:
+            classes[mine & (np.abs(sketch.bed) < 0.8 * pool.swing)] = Cover.TIDAL
+    return classes
+
+
+def surface_from_reflectance(
+    boa: Array, *, dates: Sequence[datetime.date] = (), latitude: float = 50.0, pixel: float = 10.0, seed: int = 0
+) -> Surface:
+    """Make a place of real clear images, to stand for the ground.
+
+    Parameters
+    ----------
+    boa : float32 array (13, y, x) or (dates, 13, y, x)
+        Surface reflectance, bands in the order of ``bands.BANDS``. NaN is filled with the median of its band.
+    dates : sequence of datetime.date
+        One for each image, if there are several; between them the ground is interpolated, beyond them it stays.
+    latitude, pixel, seed
+        As for ``make_surface``.
+
+    Examples
+    --------
+    >>> place = surface_from_reflectance(np.full((13, 8, 8), 0.2, dtype="float32"))
+    >>> float(surface_reflectance(place, date=datetime.date(2023, 5, 1)).max().round(2))
+    0.2
+    """
+    images = np.asarray(boa, dtype=np.float32)
+    images = images[None] if images.ndim == 3 else images
+    if images.ndim != 4 or images.shape[1] != 13 or min(images.shape[2:]) < 2:
+        raise ArgumentError(f"boa has the shape {np.shape(boa)}; expected (13, y, x) or (dates, 13, y, x).")
+    if images.shape[0] > 1 and (len(dates) != images.shape[0] or list(dates) != sorted(dates)):
+        raise ArgumentError(f"dates has {len(dates)} entries; expected {images.shape[0]} in order, one for each image.")
+    missing = np.isnan(images)
+    if missing.any():
+        images = np.where(missing, np.nan_to_num(np.nanmedian(images, axis=(2, 3), keepdims=True)), images)
+    shape = images.shape[2:]
+    nothing = np.zeros(shape, dtype=np.float32)
+    none = np.zeros(shape, dtype=np.int32)
+    bare = draw_patches(np.random.default_rng(0), cover=np.zeros(1, np.uint8), partner=np.zeros(1, np.int32))
+    return Surface(
+        "image", seed, latitude, pixel, classes=none.astype(np.uint8), elevation=nothing, patches=bare, first=none,
+        second=none, share=nothing, fine=nothing, coarse=nothing, bed=nothing, softness=nothing + 1,
+        pool=none.astype(np.uint16), pools=(), images=np.clip(images, 0.0, 1.0), dates=tuple(dates),
+    )  # fmt: skip
 
 
 def surface_reflectance(surface: Surface, *, date: datetime.date) -> Array:
     """Reflectance of the ground on a date, as if evenly lit.
 
+    Parameters
+    ----------
+    surface : Surface
+        The place.
+    date : datetime.date
+        Any date; the weather, the crops and the water of a place follow the calendar.
+
     Returns
     -------
     float32 array (13, y, x)
-        0 … 1, bands in the order of ``bands.BANDS``.
+        Hemispherical-directional reflectance of the surface, 0 … 1, bands in the order of ``bands.BANDS``.
 
     Examples
     --------
@@ -114,16 +228,128 @@ def surface_reflectance(surface: Surface, *, date: datetime.date) -> Array:
     >>> surface_reflectance(place, date=datetime.date(2023, 6, 1)).shape
     (13, 16, 16)
     """
-    phase = 2 * np.pi * (date.timetuple().tm_yday - 190) / 365.25
-    green = np.float32(0.5 + 0.5 * np.cos(phase) * np.sign(surface.latitude or 1.0))
-    spectra = _SPECTRA.copy()
-    spectra[1] = green * spectra[1] + (1 - green) * spectra[0]
-    values = spectra.T[:, surface.classes] * surface.texture
-    return np.clip(values, 0.0, 1.0).astype(np.float32)
+    return _render(surface, date=date)[0]
+
+
+def surface_cover(surface: Surface, *, date: datetime.date) -> dict[str, Array]:
+    """Share of each pixel under ``water`` and under ``snow`` (ice on lakes is snow) on a date, float32 (y, x), 0 … 1.
+
+    Examples
+    --------
+    >>> place = make_surface("sea", shape=(16, 16), seed=1, latitude=30)
+    >>> float(surface_cover(place, date=datetime.date(2023, 7, 1))["water"].mean()) > 0.5
+    True
+    """
+    _, water, snow = _render(surface, date=date)
+    return {"water": water, "snow": snow}
+
+
+def _render(surface: Surface, *, date: datetime.date) -> tuple[Array, Array, Array]:
+    """Reflectance, share of water, share of snow."""
+    shape = surface.classes.shape
+    if surface.images is not None:
+        nothing = np.zeros(shape, dtype=np.float32)
+        return _between(surface.images, surface.dates, date=date), nothing, nothing
+    today = weather(surface.kind, seed=surface.seed, latitude=surface.latitude, date=date)
+    grown = growth(surface.patches, seed=surface.seed, latitude=surface.latitude, date=date, weather=today)
+    values = ground_reflectance(
+        surface.patches, grown, first=surface.first.ravel(), second=surface.second.ravel(), share=surface.share.ravel(),
+        fine=surface.fine.ravel(), coarse=surface.coarse.ravel(),
+    )  # fmt: skip
+    _burn(values, surface, date=date)
+    snow = _whiten(values, surface, grown_share=snow_share(surface.patches, grown, weather=today), today=today)
+    water = _flood(values, surface, snow=snow, date=date, today=today)
+    return np.clip(values, 0.0, 1.0).reshape(13, *shape), water.reshape(shape), snow.reshape(shape)
+
+
+def _whiten(values: Array, surface: Surface, *, grown_share: tuple[Array, Array], today: Weather) -> Array:
+    """Snow on the ground; its share, flat."""
+    most, depth = grown_share
+    first = surface.first.ravel()
+    dirt = np.random.default_rng([abs(surface.seed), 17]).beta(0.6, 3.0, 2)
+    return lay_snow(
+        values, elevation=surface.elevation.ravel(), texture=surface.coarse.ravel(), fine=surface.fine.ravel(),
+        share=most[first], covered_by=depth[first], weather=today, dirt=(float(dirt[0]), float(dirt[1])),
+    )  # fmt: skip
+
+
+def _flood(values: Array, surface: Surface, *, snow: Array, date: datetime.date, today: Weather) -> Array:
+    """Water over the ground, its waves, and ice on it; the share of open water, flat. ``snow`` is kept true."""
+    water = np.zeros(surface.classes.size, dtype=np.float32)
+    if not surface.pools:
+        return water
+    place = {"seed": surface.seed, "latitude": surface.latitude}
+    levels = [level(pool, **place, date=date, weather=today) for pool in surface.pools]
+    wet = flood(surface.bed, surface.pool, softness=surface.softness, levels=levels)
+    if wet.at.size == 0:
+        return water
+    white = values[:, wet.at].copy()
+    pool = surface.pool.ravel()
+    phase = np.cos(2 * np.pi * (season(date, latitude=surface.latitude) - 205) / 365.25)
+    pour(
+        values,
+        wet,
+        pool=pool,
+        pools=surface.pools,
+        texture=surface.coarse.ravel(),
+        season_phase=phase,
+        runoff=today.runoff,
+    )
+    exposed = np.array([0.0, *(1.0 if each.kind == Cover.SEA else 0.25 for each in surface.pools)], dtype=np.float32)
+    waves(
+        values, wet, shape=surface.classes.shape, seed=surface.seed, date=date, weather=today, open_sea=exposed[pool],
+        pixel=surface.pixel,
+    )  # fmt: skip
+    frozen, covered = lake_ice(elevation=float(surface.elevation.mean()), weather=today)
+    still = np.array([0.0, *(float(each.kind == Cover.LAKE) for each in surface.pools)], dtype=np.float32)
+    ice = frozen * still[pool[wet.at]] * wet.share
+    if frozen > 0:
+        grey = 0.10 + 0.05 * surface.coarse.ravel()[wet.at]
+        bare = np.linspace(1.3, 0.05, 13, dtype=np.float32)[:, None] * np.clip(grey, 0.03, 0.4)
+        sheet = covered * np.maximum(white, bare) + (1 - covered) * bare
+        values[:, wet.at] += ice * (sheet - values[:, wet.at])
+    water[wet.at] = wet.share - ice
+    snow[wet.at] = snow[wet.at] * (1 - wet.share) + ice * covered
+    return water
+
+
+def _burn(values: Array, surface: Surface, *, date: datetime.date) -> None:
+    """Scars of this year's and last year's fires, in place: black at once, gone in months, or years for a forest."""
+    chance = _BURNING.get(surface.kind, 0.0)
+    for year in (date.year - 1, date.year):
+        rng = np.random.default_rng([abs(surface.seed), 23, year + 10_000])
+        luck, day, part, row, column = rng.random(5)
+        start = 15 + 90 * day if surface.kind == "savanna" else 190 + 70 * day
+        since = date.toordinal() - datetime.date(year, 1, 1).toordinal() - start - (182 if surface.latitude < 0 else 0)
+        if chance == 0 or luck > chance or since < 0:
+            continue
+        rows, columns = (int(v * n) for v, n in zip((row, column), surface.classes.shape, strict=True))
+        where = np.roll(surface.coarse, (rows, columns), (0, 1)).ravel() * 0.5 + 0.2 * surface.fine.ravel()
+        severity = np.clip((where - 0.75 + 0.9 * part) * 4, 0.0, 0.95)
+        severity *= np.exp(-since / (500.0 if surface.kind == "forest" else 55.0))
+        char = np.array([0.030, 0.033, 0.038, 0.045, 0.050, 0.056, 0.062, 0.068, 0.073, 0.082, 0.12, 0.15, 0.155])
+        values += severity * (char[:, None].astype(np.float32) - values)
+
+
+def _between(images: Array, dates: tuple[datetime.date, ...], *, date: datetime.date) -> Array:
+    """The image of a date, linear between the nearest two."""
+    if len(images) == 1:
+        return images[0].copy()
+    days = np.array([d.toordinal() for d in dates], dtype=np.float64)
+    at = float(np.interp(date.toordinal(), days, np.arange(days.size)))
+    low = min(int(at), days.size - 2)
+    return np.asarray(images[low] + np.float32(at - low) * (images[low + 1] - images[low]), dtype=np.float32)
 
 
 def terrain_light(surface: Surface, *, sun_zenith: float, sun_azimuth: float) -> Array:
     """Direct sunlight on the place, relative to flat ground: ``cos(i) / cos(sun zenith)``, 0 in cast shadow.
+
+    Parameters
+    ----------
+    surface : Surface
+        The place.
+    sun_zenith, sun_azimuth : float
+        Degrees; azimuth clockwise from north. Zenith must lie in [0, 90).
 
     Returns
     -------

@@ -1,0 +1,84 @@
+"""What dry land reflects on a date: patches with their plants, mixed at their borders, rough within."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clearsight.simulate.covers import Patches
+from clearsight.simulate.phenology import Growth
+from clearsight.simulate.spectra import canopy, wetted
+
+Array = NDArray[np.float32]
+Ids = NDArray[np.int32]
+
+_YELLOW: Final = np.array(
+    [0.0, 0.005, 0.07, 0.085, 0.06, 0.03, 0.02, 0.02, 0.02, 0.02, 0.01, 0.01, 0.01], dtype=np.float32
+)
+"""What a field in full bloom adds: petals take blue away only."""
+
+_PADDY: Final = np.array(
+    [0.05, 0.055, 0.07, 0.06, 0.05, 0.03, 0.03, 0.028, 0.025, 0.02, 0.0, 0.006, 0.004], dtype=np.float32
+)
+"""Shallow water over mud."""
+
+
+def ground_reflectance(
+    patches: Patches, growth: Growth, *, first: Ids, second: Ids, share: Array, fine: Array, coarse: Array
+) -> Array:
+    """Reflectance of every pixel without snow or open water.
+
+    Parameters
+    ----------
+    patches, growth
+        The patches, and their state on the date.
+    first, second : int32 arrays (pixels)
+        Patches of each pixel.
+    share : float32 array (pixels)
+        Of the second.
+    fine, coarse : float32 arrays (pixels)
+        Unit random fields.
+
+    Returns
+    -------
+    float32 array (13, pixels)
+    """
+    # Where plants stand thicker and the soil is darker, coarse is high: the patch between its two extremes.
+    thin, thick = (_patch_spectra(patches, growth, bend=bend) for bend in (-1.0, 1.0))
+    middle, change = np.ascontiguousarray((0.5 * (thin + thick)).T), np.ascontiguousarray((0.5 * (thick - thin)).T)
+    swing = np.clip(coarse, -2.2, 2.2)
+    rough = fine * patches.fine[first]
+    edge = np.flatnonzero(share > 0)
+    other, part, bend = second[edge], share[edge], swing[edge]
+    values = np.empty((13, first.size), dtype=np.float32)
+    for band in range(13):
+        here = values[band]
+        np.take(change[band], first, out=here)
+        here *= swing
+        here += middle[band][first]
+        mine = here[edge]
+        here[edge] = mine + part * (middle[band][other] + bend * change[band][other] - mine)
+    # Rough ground and crowns scatter evenly around their mean; the factor is kept positive.
+    values *= np.exp(np.clip(rough, -0.8, 0.8))
+    return np.maximum(values, 0.002, out=values)
+
+
+def _patch_spectra(patches: Patches, growth: Growth, *, bend: float) -> Array:
+    """Spectra (n, 13) of the patches, ``bend`` standard deviations from their middle."""
+    change = bend * patches.coarse
+    dry = patches.ground * (growth.rough * np.exp(-0.22 * change))[:, None]
+    soil = wetted(dry, np.clip(growth.moisture * (1 + 0.3 * change), 0, 1).astype(np.float32))
+    straw = wetted(patches.litter, (0.6 * growth.moisture).astype(np.float32))
+    litter = growth.litter[:, None]
+    ground = soil * (1 - litter) + straw * litter
+    ground = ground + growth.flooded[:, None] * (_PADDY - ground)
+    area = (growth.leaf_area * np.exp(change)).astype(np.float32)
+    plants = canopy(patches.plant, state=growth.dead, leaf_area=area, ground=ground.astype(np.float32))
+    hidden = (1 - np.exp(-0.6 * area))[:, None]
+    plants = plants * (1 + hidden * (patches.tint - 1))
+    plants = plants + (growth.flower[:, None] * hidden) * _YELLOW
+    # Shade between crowns: darkest where leaves let no light through, that is in the visible.
+    dark = (patches.shade[:, None] * hidden) * np.array([1.0] * 5 + [0.92, 0.88, 0.87, 0.86, 0.88, 1, 1.05, 1.1])
+    return np.asarray(plants * (1 - np.minimum(dark, 0.9)), dtype=np.float32)

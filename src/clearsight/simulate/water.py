@@ -1,0 +1,200 @@
+"""Water over the ground: what bodies of water there are, how high they stand, and what they look like on a date."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clearsight.simulate.covers import Cover
+from clearsight.simulate.sketch import Pool
+from clearsight.simulate.spectra import deep_water, sun_glint
+from clearsight.simulate.terrain import fractal
+from clearsight.simulate.weather import Weather, season
+
+Array = NDArray[np.float32]
+Range = tuple[float, float]
+
+# Ranges of chlorophyll (mg/m3), sediment (g/m3) and dissolved matter (1/m), and how often such water is met.
+_WATERS: Final[dict[Cover, tuple[tuple[float, Range, Range, Range], ...]]] = {
+    Cover.LAKE: (
+        (0.30, (0.5, 3.0), (0.2, 2.0), (0.05, 0.4)),
+        (0.20, (3.0, 12.0), (1.0, 8.0), (0.2, 1.2)),
+        (0.20, (15.0, 150.0), (4.0, 30.0), (0.4, 2.0)),
+        (0.12, (2.0, 15.0), (20.0, 250.0), (0.3, 1.0)),
+        (0.18, (0.5, 8.0), (0.3, 3.0), (2.0, 12.0)),
+    ),
+    Cover.RIVER: (
+        (0.4, (0.5, 5.0), (1.0, 8.0), (0.2, 2.5)),
+        (0.4, (2.0, 20.0), (8.0, 50.0), (0.4, 2.0)),
+        (0.2, (1.0, 8.0), (50.0, 400.0), (0.4, 1.5)),
+    ),
+    Cover.SEA: (
+        (0.35, (0.04, 0.5), (0.05, 0.6), (0.005, 0.05)),
+        (0.40, (0.6, 6.0), (0.5, 6.0), (0.05, 0.5)),
+        (0.25, (1.5, 12.0), (8.0, 200.0), (0.2, 1.0)),
+    ),
+}
+
+_SWING: Final[dict[Cover, Range]] = {Cover.LAKE: (0.05, 0.5), Cover.RIVER: (0.6, 2.8), Cover.SEA: (0.4, 2.2)}
+
+_LEVELS: Final = 24
+"""Steps of turbidity within a body of water."""
+
+
+@dataclass(frozen=True)
+class Wet:
+    """Water on a date; the arrays hold one value for each of the flat pixels ``at``."""
+
+    at: NDArray[np.intp]
+    share: Array
+    """Of the pixel under water, 0 … 1."""
+    depth: Array
+    """Metres."""
+
+
+def draw_pool(rng: np.random.Generator, kind: Cover) -> Pool:
+    """A body of water of some kind (``LAKE``, ``RIVER`` or ``SEA``)."""
+    waters = _WATERS[kind]
+    chances = np.array([row[0] for row in waters])
+    _, *ranges = waters[int(rng.choice(len(waters), p=chances / chances.sum()))]
+    chlorophyll, sediment, dissolved = (float(np.exp(rng.uniform(*np.log(limits)))) for limits in ranges)
+    return Pool(kind, chlorophyll, sediment, dissolved, swing=float(rng.uniform(*_SWING[kind])))
+
+
+def level(pool: Pool, *, seed: int, latitude: float, date: datetime.date, weather: Weather) -> float:
+    """Height of a body of water over its mean, in metres.
+
+    The satellite passes at the same hour, so it meets the tide at another phase each day: the moon's half-day tide comes
+    round in 14.77 days. Rivers follow the run-off, lakes the season.
+    """
+    if pool.kind == Cover.SEA:
+        day, start = date.toordinal(), (abs(seed) % 997) / 997 * 14.77
+        moon = np.cos(2 * np.pi * (day - start) / 14.765) * (0.8 + 0.3 * np.cos(2 * np.pi * day / 27.55))
+        return float(pool.swing * moon + 0.03 * (weather.wind - 4))
+    if pool.kind == Cover.RIVER:
+        return float(pool.swing * np.clip((weather.runoff - 14) / 40, -0.25, 1.6))
+    year = np.cos(2 * np.pi * (season(date, latitude=latitude) - 100) / 365.25)
+    return float(pool.swing * (0.6 * year + 1.2 * (weather.rootzone - 0.7)))
+
+
+def flood(bed: Array, pool: NDArray[np.uint16], *, softness: Array, levels: Sequence[float]) -> Wet:
+    """Which pixels are under water when the bodies of water stand at these levels.
+
+    Parameters
+    ----------
+    bed : float32 array (y, x)
+        Height of the ground over the mean level of its body of water in metres.
+    pool : uint16 array (y, x)
+        Which body, from 1; 0 none.
+    softness : float32 array (y, x)
+        Height that the ground gains across a pixel: within it, part of the pixel is wet.
+    levels : sequence of float
+        Of each body in metres.
+    """
+    heights = np.array([-1e6, *levels], dtype=np.float32)
+    depth = heights[pool] - bed
+    share = np.clip(depth / softness + 0.5, 0.0, 1.0)
+    at = np.flatnonzero(share > 1e-3)
+    return Wet(at, share.ravel()[at].astype(np.float32), np.maximum(depth.ravel()[at], 0.0).astype(np.float32))
+
+
+def pour(
+    values: Array, wet: Wet, *, pool: NDArray[np.uint16], pools: Sequence[Pool], texture: Array, season_phase: float,
+    runoff: float,
+) -> None:  # fmt: skip
+    """Lay water over the ground, in place.
+
+    Parameters
+    ----------
+    values : float32 array (13, pixels)
+        Reflectance of the ground, changed where it's wet.
+    wet : Wet
+        Where the water is.
+    pool : uint16 array (pixels)
+        As in ``flood``, flat.
+    pools : sequence of Pool
+        The bodies of water.
+    texture : float32 array (pixels)
+        Unit random field: plumes, blooms and currents.
+    season_phase : float
+        -1 in deep winter … 1 in high summer: algae grow.
+    runoff : float
+        mm; floods are brown.
+    """
+    if wet.at.size == 0:
+        return
+    reflectance, attenuation = _tables(pools, season_phase=season_phase, runoff=runoff)
+    which = pool[wet.at].astype(np.int32) - 1
+    step = np.clip((texture[wet.at] * 0.2 + 0.5) * _LEVELS, 0, _LEVELS - 1).astype(np.int32)
+    row = which * _LEVELS + step
+    soaked = np.float32(0.55)
+    for band in range(13):
+        bottom = values[band][wet.at]
+        through = np.exp(-attenuation[band][row] * wet.depth)
+        seen = reflectance[band][row] * (1 - through) + soaked * bottom * through
+        values[band][wet.at] = bottom + wet.share * (seen - bottom)
+
+
+def _tables(pools: Sequence[Pool], *, season_phase: float, runoff: float) -> tuple[Array, Array]:
+    """Reflectance and attenuation (13, pools * levels) from the clearest to the most turbid part of each body."""
+    spread = np.exp(np.linspace(-1.6, 1.6, _LEVELS))
+    bloom = np.exp(0.7 * season_phase)
+    flood_ = 1 + max(runoff - 25, 0.0) / 8
+    rows = [
+        (pool.chlorophyll * bloom * spread**0.6, pool.sediment * spread**0.7 * (flood_ if pool.kind == Cover.RIVER else 1),
+         np.full(_LEVELS, pool.dissolved))
+        for pool in pools
+    ]  # fmt: skip
+    chlorophyll, sediment, dissolved = (np.concatenate([row[i] for row in rows]).astype(np.float32) for i in range(3))
+    sediment = np.minimum(sediment, 900.0).astype(np.float32)
+    reflectance, attenuation = deep_water(chlorophyll=chlorophyll, sediment=sediment, dissolved=dissolved)
+    # Dense blooms float: a scum has the red edge of a leaf.
+    scum = np.clip((chlorophyll - 120) / 500, 0.0, 0.6)[:, None]
+    leaf = np.array([0.02, 0.03, 0.07, 0.04, 0.12, 0.25, 0.28, 0.28, 0.28, 0.24, 0.10, 0.07, 0.03], dtype=np.float32)
+    reflectance = reflectance * (1 - scum) + leaf * scum
+    return np.ascontiguousarray(reflectance.T, dtype=np.float32), np.ascontiguousarray(attenuation.T, dtype=np.float32)
+
+
+def waves(
+    values: Array, wet: Wet, *, shape: tuple[int, int], seed: int, date: datetime.date, weather: Weather, open_sea: Array,
+    pixel: float,
+) -> None:  # fmt: skip
+    """Add what the surface of the water mirrors, and foam, in place.
+
+    ``open_sea`` (pixels): 1 on the sea, less on lakes and rivers, which are sheltered from the wind. The mirrored light
+    is the same in every band; foam is white, and darker in the short-wave infrared (Koepke 1984, Applied Optics 23, 1816).
+    """
+    if wet.at.size == 0:
+        return
+    rng = np.random.default_rng([abs(seed), 91, date.toordinal()])
+    exposed = open_sea[wet.at]
+    wind = weather.wind * (0.35 + 0.65 * exposed)
+    view = rng.uniform(-9.0, 9.0)
+    grid = np.linspace(0.3, 16.0, 24)
+    mirror = np.array([sun_glint(sun_zenith=weather.sun_zenith, view_zenith=view, wind=w) for w in grid])
+    glint = np.minimum(np.interp(wind, grid, mirror), 0.35) + 0.002
+    swell = _swell(rng, shape=shape, pixel=pixel).ravel()[wet.at]
+    slick = fractal(rng, shape=shape, slope=1.7, largest=120).ravel()[wet.at]
+    glint = glint * np.exp(0.16 * swell * exposed + 0.25 * slick)
+    foam = 2.5e-6 * np.maximum(wind - 1.5, 0) ** 3.2 * np.exp(0.8 * swell)
+    breaking = np.clip((wet.depth - 0.15) / 0.3, 0, 1) * np.exp(-((wet.depth / (0.35 + 0.13 * weather.wind)) ** 2))
+    foam = np.minimum(foam + exposed**2 * breaking * np.clip(swell * 0.7 + 0.10 * weather.wind - 0.35, 0.0, 1.3), 1.0)
+    glint, foam = (glint * wet.share).astype(np.float32), (foam * wet.share * 0.55).astype(np.float32)
+    white = np.array([1, 1, 1, 1, 0.97, 0.95, 0.92, 0.88, 0.86, 0.8, 0.6, 0.5, 0.3], dtype=np.float32)
+    for band in range(13):
+        values[band][wet.at] += glint + foam * (white[band] - values[band][wet.at])
+
+
+def _swell(rng: np.random.Generator, *, shape: tuple[int, int], pixel: float) -> Array:
+    """Wave trains that come and go: long crests in one direction, of unit variance."""
+    length, heading = rng.uniform(45, 190), rng.uniform(0, np.pi)
+    rows, columns = np.arange(shape[0], dtype=np.float32)[:, None], np.arange(shape[1], dtype=np.float32)[None, :]
+    along = (np.cos(heading) * columns + np.sin(heading) * rows) * np.float32(pixel / length * 2 * np.pi)
+    bend = fractal(rng, shape=shape, slope=1.7, largest=60)
+    rough = fractal(rng, shape=shape, slope=0.6, largest=12)
+    return np.asarray(0.8 * np.sin(along + 1.6 * bend) * (0.7 + 0.5 * bend) + 0.7 * rough, dtype=np.float32)
