@@ -132,34 +132,49 @@ def veil_limit(bands: Mapping[str, FloatArray], spectra: Spectra) -> FloatArray:
     """Share of cloud that a pixel can't exceed: a cloud of share f sends f times its own light in every band.
 
     It's what excludes water (dark in the infrared), snow (dark beyond 1.5 µm), and soil and vegetation (dark in the
-    visible). B01 is left out: at 60 m it would blur the edges.
+    visible). Beyond 1.5 µm it doesn't bind what looks like an ice cloud. B01 is left out: at 60 m it would blur edges.
     """
     limit = np.ones_like(bands["B02"])
+    ice = _ice_cloud(bands) if "B11" in bands else np.float32(0.0)
     for name, cloud, path in zip(spectra.bands, spectra.cloud, spectra.path, strict=True):
         if name != "B01":
             full = (cloud - path) * np.float32(_DARKER_CLOUDS.get(name, _DARKER_CLOUD))
-            np.minimum(limit, (bands[name] - path) / full, out=limit)
+            share = (bands[name] - path) / full
+            np.minimum(limit, np.maximum(share, ice) if name in _DARKER_CLOUDS else share, out=limit)
     return np.maximum(limit, 0.0, out=limit)
 
 
 def snow(bands: Mapping[str, FloatArray]) -> FloatArray | np.float32:
-    """Snow-likeness in [0, 1]: the normalised difference snow index, and dark beyond 1.5 µm; 0 without B11.
-
-    Ice clouds have the index of snow. Most are brighter beyond 1.5 µm; their small crystals make the others brighter
-    at 2.2 µm than at 1.6, which snow isn't; and they show in the cirrus band.
-    """
+    """Snow-likeness in [0, 1]: the normalised difference snow index, and dark beyond 1.5 µm; 0 without B11."""
     if "B11" not in bands:
         return np.float32(0.0)
+    return _snow_index(bands) * _step(bands["B03"], 0.10, 0.20) * _dark_as_snow(bands)
+
+
+def _ice_cloud(bands: Mapping[str, FloatArray]) -> FloatArray:
+    """Likeness to an ice cloud in [0, 1]: bright, with the index of snow, and yet not snow."""
+    return _snow_index(bands) * _step(bands["B03"], 0.25, 0.45) * (1.0 - _dark_as_snow(bands))
+
+
+def _snow_index(bands: Mapping[str, FloatArray]) -> FloatArray:
     green: FloatArray = np.maximum(bands["B03"], np.float32(1e-3))
     swir: FloatArray = np.maximum(bands["B11"], np.float32(1e-3))
-    likeness = _step((green - swir) / (green + swir), 0.40, 0.60)
-    likeness *= _step(green, 0.10, 0.20)
-    likeness *= 1.0 - _step(swir, 0.13, 0.20)
+    return _step((green - swir) / (green + swir), 0.40, 0.60)
+
+
+def _dark_as_snow(bands: Mapping[str, FloatArray]) -> FloatArray:
+    """1 where something with the index of snow is snow, 0 where it's an ice cloud.
+
+    Most ice clouds are brighter than snow beyond 1.5 µm; their small crystals make the others brighter at 2.2 µm than
+    at 1.6, which snow isn't; and what's high shows in the cirrus band.
+    """
+    swir: FloatArray = np.maximum(bands["B11"], np.float32(1e-3))
+    dark = 1.0 - _step(swir, 0.13, 0.20)
     if "B12" in bands:
-        likeness *= 1.0 - _step(bands["B12"] / swir, 1.08, 1.20) * _step(swir, 0.03, 0.06)
+        dark *= 1.0 - _step(bands["B12"] / swir, 1.08, 1.20) * _step(swir, 0.03, 0.06)
     if "B10" in bands:
-        likeness *= 1.0 - _step(bands["B10"], 0.015, 0.04)
-    return likeness
+        dark *= 1.0 - _step(bands["B10"], 0.015, 0.04)
+    return dark
 
 
 def water(bands: Mapping[str, FloatArray]) -> FloatArray | np.float32:

@@ -246,8 +246,8 @@ def _scatter(amplitude: FloatArray, weight: FloatArray) -> FloatArray:
 
 def _score(veil: FloatArray, shade: FloatArray) -> FloatArray:
     """``(1 − f)^5 · (1 − k)^2`` of two amplitudes ≥ 0."""
-    clear: FloatArray = 1.0 - np.minimum(veil, np.float32(1.0))
-    lit: FloatArray = 1.0 - np.minimum(shade, np.float32(1.0))
+    clear = 1.0 - np.minimum(veil, np.float32(1.0))
+    lit = 1.0 - np.minimum(shade, np.float32(1.0))
     score: FloatArray = np.multiply(np.square(np.square(clear)) * clear, np.square(lit), dtype=np.float32)
     return score
 
