@@ -11,7 +11,8 @@ from scipy import ndimage
 
 from clearsight.bands import BANDS
 from clearsight.simulate import atmosphere
-from clearsight.simulate.atmosphere import Air, Geometry, Platform
+from clearsight.simulate._atmosphere_tables import gas_transmittance, vapour_transmittance
+from clearsight.simulate.atmosphere import Air, Coefficients, Geometry, Platform
 from clearsight.simulate.clouds import CloudLayer
 from clearsight.simulate.optics import cloud_optics
 from clearsight.simulate.orbit import ALONG_TRACK, HEADING
@@ -19,20 +20,26 @@ from clearsight.simulate.shadows import STRAIGHT, displacement, seen_from, slant
 
 Array = NDArray[np.float32]
 
-_NODES: Final = 192
+_NODES: Final = 2048
+_BEND: Final = 6.0
 _LARGEST: Final = 250.0
-_FINEST: Final = 6.0
-"""Optical depths of the table are spaced by ``log1p(tau * _FINEST)``."""
+"""Tables run over ``log1p(tau * _BEND)`` up to this optical depth, so finely that the nearest node will do."""
 
 _TEN_METRE: Final = float(np.mean([ALONG_TRACK[1], ALONG_TRACK[2], ALONG_TRACK[3], ALONG_TRACK[7]]))
 """Degrees along the track at which the 10 m bands look, on average: the truth is defined there."""
 
-_COARSE: Final = 4
+COARSE: Final = 4
 """Light that clouds scatter is smooth: it's blurred on a grid this many times coarser."""
 
 GROUPS: Final = np.array([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2])
 """Bands whose light clouds transmit alike: B01 … B10 (clouds absorb next to nothing there), B11, B12."""
 _GROUP_BANDS: Final = (2, 11, 12)
+_VAPOUR_BANDS: Final = (9, 10)
+"""B09 and B10: what they show of a cloud hangs on the height of each of its pixels."""
+_B03: Final = 2
+
+_SIDE_LEAK: Final = 0.10
+"""Share of the light that a cloud reflects which its sides throw down to the ground around it."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,32 @@ class Optics:
     """Light of the ground transmitted towards the satellite."""
     inner: Array
     """Reflectance of the layer for the diffuse light of the ground, from below."""
+
+
+@dataclass(frozen=True)
+class View:
+    """How the instrument looks at clouds."""
+
+    geometry: Geometry
+    platform: Platform
+    ahead: bool
+    """The detector looks ahead (odd numbers), not back."""
+    ground: float
+    """Mean height of the ground, metres above the sea."""
+    pixel: float
+    """Metres."""
+    shape: tuple[int, int]
+    """Of the frame."""
+
+    def shift(self, band: int | None) -> tuple[float, float]:
+        """Move of a point per metre of height (rows, columns) as a band sees it; None = as the 10 m bands see it."""
+        base = displacement(self.geometry.view_zenith, self.geometry.view_azimuth, pixel=self.pixel)
+        if band is None:
+            return base
+        along = np.tan(np.radians(ALONG_TRACK[band])) - np.tan(np.radians(_TEN_METRE))
+        step = (along if self.ahead else -along) / self.pixel
+        heading = np.radians(HEADING)
+        return float(base[0] + step * np.cos(heading)), float(base[1] - step * np.sin(heading))
 
 
 @dataclass(frozen=True)
@@ -65,204 +98,166 @@ class Illumination:
     """For each layer, lowest first, light (Y, X) on its canvas; None = all of it."""
 
 
-@dataclass(frozen=True)
-class View:
-    """How the instrument looks at clouds."""
-
-    geometry: Geometry
-    platform: Platform
-    ahead: bool
-    """The detector looks ahead (odd numbers), not back."""
-    ground: float
-    """Mean height of the ground, metres above the sea."""
-    pixel: float
-    """Metres."""
-
-    def shift(self, band: int | None) -> tuple[float, float]:
-        """Move of a point per metre of height (rows, columns) as a band sees it; None = as the 10 m bands see it."""
-        base = displacement(self.geometry.view_zenith, self.geometry.view_azimuth, pixel=self.pixel)
-        if band is None:
-            return base
-        along = np.tan(np.radians(ALONG_TRACK[band])) - np.tan(np.radians(_TEN_METRE))
-        step = (along if self.ahead else -along) / self.pixel
-        heading = np.radians(HEADING)
-        return float(base[0] + step * np.cos(heading)), float(base[1] - step * np.sin(heading))
-
-
 def optics(layer: CloudLayer, geometry: Geometry) -> Optics:
     """Reflectance and transmittance of a layer's droplets or crystals, tabulated over optical depth."""
-    tau = (np.expm1(np.linspace(0.0, np.log1p(_LARGEST * _FINEST), _NODES)) / _FINEST).astype(np.float32)
+    tau = (np.expm1(np.linspace(0.0, np.log1p(_LARGEST * _BEND), _NODES)) / _BEND).astype(np.float32)
     light = cloud_optics(tau, phase=layer.phase, effective_radius=layer.effective_radius, geometry=geometry)
     down = light.transmittance + light.transmittance_diffuse
     return Optics(reflect=light.reflectance, down=down, up=light.up, inner=light.spherical_albedo)
 
 
-def look_up(table: Array, depth: Array) -> Array:
-    """Interpolate one band's row of an `Optics` table at optical depths of any shape."""
-    position = np.log1p(depth * np.float32(_FINEST)) * np.float32((_NODES - 1) / np.log1p(_LARGEST * _FINEST))
-    index = np.minimum(position.astype(np.int32), _NODES - 2)
-    position -= index
-    low = table[index]
-    return np.asarray(low + position * (table[index + 1] - low), dtype=np.float32)
+def node_of(depth: Array) -> NDArray[np.intp]:
+    """Place of optical depths in the tables of `Optics`."""
+    position = np.log1p(depth * np.float32(_BEND))
+    position *= np.float32((_NODES - 1) / np.log1p(_LARGEST * _BEND))
+    position += np.float32(0.5)
+    return np.minimum(position, _NODES - 1).astype(np.intp)
 
 
-def illuminate(
-    layers: list[CloudLayer],
-    tables: list[Optics],
-    *,
-    geometry: Geometry,
-    ground: Array | np.float32,
-    shape: tuple[int, int],
-    pixel: float,
-) -> Illumination:
+def illuminate(layers: list[CloudLayer], tables: list[Optics], *, ground: Array | float, view: View) -> Illumination:
     """Follow the sunlight through all layers, lowest first, to the ground and onto each of them."""
-    sharp = np.ones(shape, dtype=np.float32)
-    total = np.ones((3, *shape), dtype=np.float32)
-    sky = np.ones(shape, dtype=np.float32)
-    depth = np.zeros(shape, dtype=np.float32)
-    level = float(np.mean(ground))
+    sharp = np.ones(view.shape, dtype=np.float32)
+    total = np.ones((3, *view.shape), dtype=np.float32)
+    sky = np.ones(view.shape, dtype=np.float32)
+    depth = np.zeros(view.shape, dtype=np.float32)
+    zenith, azimuth = view.geometry.sun_zenith, view.geometry.sun_azimuth
     for layer, table in zip(layers, tables, strict=True):
-        slant = slant_depth(
-            layer, zenith=geometry.sun_zenith, azimuth=geometry.sun_azimuth, shape=shape, pixel=pixel, ground=ground
-        )
+        slant = slant_depth(layer, zenith=zenith, azimuth=azimuth, shape=view.shape, pixel=view.pixel, ground=ground)
         straight = np.exp(np.float32(-STRAIGHT) * slant)
-        scattered, open_sky = _scattered(layer, table, geometry=geometry, level=level, shape=shape, pixel=pixel)
+        scattered, open_sky = _scattered(layer, table, view=view)
         depth += slant
         sharp *= straight
         total *= straight + scattered
         sky *= open_sky
     on_layer = tuple(
-        _light_on(layer, layers[place + 1 :], tables[place + 1 :], geometry=geometry, pixel=pixel)
-        for place, layer in enumerate(layers)
+        _light_on(layer, layers[place + 1 :], tables[place + 1 :], view=view) for place, layer in enumerate(layers)
     )
     return Illumination(sharp, np.maximum(total - sharp, 0.0), sky, depth, on_layer)
 
 
-def _scattered(
-    layer: CloudLayer, table: Optics, *, geometry: Geometry, level: float, shape: tuple[int, int], pixel: float
-) -> tuple[Array, Array]:
+def _scattered(layer: CloudLayer, table: Optics, *, view: View) -> tuple[Array, Array]:
     """Light that a layer scatters down to the ground (3, y, x), and the share of the sky it leaves open (y, x).
 
     Scattered light spreads sideways over about the height of the cloud: a small cloud's shadow stays dark, the light
     under a wide one is what a plane layer lets through. Cloud sides add some of what the top reflects.
     """
-    height = max(layer.base_height - level, 20.0)
-    shift = displacement(geometry.sun_zenith, geometry.sun_azimuth, pixel=pixel)
-    coarse = _shrink(layer.optical_depth)
-    straight = np.exp(np.float32(-STRAIGHT / np.cos(np.radians(geometry.sun_zenith))) * coarse)
-    sigma = float(np.clip(0.45 * height / pixel / _COARSE, 0.5, min(coarse.shape) / 3))
-    leak = np.float32(0.10) * look_up(table.reflect[2], coarse)
-    out = []
-    for band in _GROUP_BANDS:
-        rest = look_up(table.down[band], coarse) - straight + leak
-        out.append(_enlarge(ndimage.gaussian_filter(rest, sigma, mode="wrap"), layer.optical_depth.shape))
-    covered = 1.0 - look_up(table.up[2], coarse)
-    dome = _enlarge(ndimage.gaussian_filter(covered, 1.6 * sigma, mode="wrap"), layer.optical_depth.shape)
+    height = max(layer.base_height - view.ground, 20.0)
+    shift = displacement(view.geometry.sun_zenith, view.geometry.sun_azimuth, pixel=view.pixel)
+    depth = shrink(layer.optical_depth, COARSE)
+    node = node_of(depth)
+    straight = np.exp(np.float32(-STRAIGHT / np.cos(np.radians(view.geometry.sun_zenith))) * depth)
+    sigma = float(np.clip(0.45 * height / view.pixel / COARSE, 0.5, min(depth.shape) / 4))
+    leak = np.float32(_SIDE_LEAK) * table.reflect[_B03][node]
     # Forward scattering carries most of the light along the beam, but not all the way.
     along = (0.6 * shift[0], 0.6 * shift[1])
-    soft = np.stack([seen_from(field, layer=layer, height=height, shift=along, shape=shape) for field in out])
-    sky = 1.0 - np.float32(0.8) * seen_from(dome, layer=layer, height=0.0, shift=shift, shape=shape)
-    return soft, np.asarray(sky, dtype=np.float32)
+
+    def spread(field: Array, width: float, shift: tuple[float, float]) -> Array:
+        blurred = np.asarray(ndimage.gaussian_filter(field, width, mode="wrap", truncate=3), dtype=np.float32)
+        return seen_from(blurred, layer=layer, height=height, shift=shift, shape=view.shape, coarse=COARSE)
+
+    soft = np.stack([spread(table.down[band][node] - straight + leak, sigma, along) for band in _GROUP_BANDS])
+    covered = spread(1.0 - table.up[_B03][node], 1.6 * sigma, (0.0, 0.0))
+    return soft, np.asarray(1.0 - np.float32(0.8) * covered, dtype=np.float32)
 
 
-def _light_on(
-    layer: CloudLayer, above: list[CloudLayer], tables: list[Optics], *, geometry: Geometry, pixel: float
-) -> Array | None:
+def _light_on(layer: CloudLayer, above: list[CloudLayer], tables: list[Optics], *, view: View) -> Array | None:
     """Light on a layer's canvas relative to a clear sky: shadows of higher clouds, and the slopes of its own top."""
-    light: Array | None = None
-    canvas = layer.optical_depth.shape
+    light = _slopes(layer, view=view)
+    canvas = (int(layer.optical_depth.shape[0]), int(layer.optical_depth.shape[1]))
+    zenith, azimuth = view.geometry.sun_zenith, view.geometry.sun_azimuth
     for other, table in zip(above, tables, strict=True):
+        on_canvas = replace(other, margin=other.margin - layer.margin)
         slant = slant_depth(
-            replace(other, margin=other.margin - layer.margin), zenith=geometry.sun_zenith,
-            azimuth=geometry.sun_azimuth, shape=(canvas[0], canvas[1]), pixel=pixel, ground=layer.base_height,
-        )  # fmt: skip
-        through = look_up(table.down[2], other.optical_depth)
+            on_canvas, zenith=zenith, azimuth=azimuth, shape=canvas, pixel=view.pixel, ground=layer.base_height
+        )
         straight = np.exp(np.float32(-STRAIGHT) * slant)
-        passed = straight + (1.0 - straight) * np.float32(0.6 * float(through.mean()))
+        through = float(table.down[_B03][node_of(other.optical_depth[::COARSE, ::COARSE])].mean())
+        passed = straight + (1.0 - straight) * np.float32(0.8 * through)
         light = passed if light is None else light * passed
-    slopes = _slopes(layer, geometry=geometry, pixel=pixel)
-    if slopes is None:
-        return light
-    return slopes if light is None else light * slopes
+    return light
 
 
-def _slopes(layer: CloudLayer, *, geometry: Geometry, pixel: float) -> Array | None:
+def _slopes(layer: CloudLayer, *, view: View) -> Array | None:
     """Slopes of a thick cloud's top: bright towards the sun, dim away from it, evened out by light that diffuses within."""
-    extent = float(np.ptp(layer.top_height))
-    if layer.phase == "ice" and extent < 3000.0:
+    if float(layer.optical_depth.max()) < 4.0 or layer.kind in ("fog", "haze_veil"):
         return None
-    smooth = ndimage.gaussian_filter(layer.top_height, 20.0 / pixel, mode="wrap", truncate=3)
-    north = (np.roll(smooth, 1, 0) - np.roll(smooth, -1, 0)) / np.float32(2 * pixel)
-    east = (np.roll(smooth, -1, 1) - np.roll(smooth, 1, 1)) / np.float32(2 * pixel)
-    azimuth = np.radians(geometry.sun_azimuth)
-    away = -(np.float32(np.sin(azimuth)) * east + np.float32(np.cos(azimuth)) * north)
-    tilt = np.tanh(np.float32(0.6 * np.tan(np.radians(geometry.sun_zenith))) * away)
-    thick = 1.0 - np.exp(np.float32(-0.15) * layer.optical_depth)
-    return np.asarray(1.0 + np.float32(0.30) * tilt * thick, dtype=np.float32)
+    azimuth, lean = np.radians(view.geometry.sun_azimuth), np.tan(np.radians(view.geometry.sun_zenith))
+
+    def towards_sun(smooth: Array) -> Array:
+        north = np.roll(smooth, 1, 0) - np.roll(smooth, -1, 0)
+        east = np.roll(smooth, -1, 1) - np.roll(smooth, 1, 1)
+        slope = np.float32(np.sin(azimuth)) * east + np.float32(np.cos(azimuth)) * north
+        return np.asarray(slope / np.float32(-2 * view.pixel), dtype=np.float32)
+
+    fine = ndimage.gaussian_filter(layer.top_height, 15.0 / view.pixel, mode="wrap", truncate=3)
+    wide = ndimage.gaussian_filter(layer.top_height, 60.0 / view.pixel, mode="wrap", truncate=3)
+    tilt = np.tanh(np.float32(0.25 * lean) * towards_sun(fine)) + np.tanh(np.float32(0.5 * lean) * towards_sun(wide))
+    thick = 1.0 - np.exp(np.float32(-0.12) * layer.optical_depth)
+    return np.asarray(1.0 + np.float32(0.17) * tilt * thick, dtype=np.float32)
 
 
-def add_layer(
-    toa: Array, layer: CloudLayer, table: Optics, *, light: Array | None, air: Air, geometry: Geometry, view: View
-) -> Array:
+def add_layer(toa: Array, layer: CloudLayer, table: Optics, *, light: Array | None, air: Air, view: View) -> Array:
     """Lay a cloud layer over a scene in place; gives back its optical depth along the line of sight (y, x).
 
-    What lies beneath is taken down to the cloud's height (`to_surface` with the air above it), seen through the cloud,
-    and taken back up (`to_toa`), so that an empty layer changes nothing.
+    What lies beneath is taken down to the cloud's height with the air above it, seen through the cloud, and taken back
+    up, so that an empty layer changes nothing.
     """
-    shape = (int(toa.shape[1]), int(toa.shape[2]))
-    middle, nodes, gas = _gas_above(layer, air=air, geometry=geometry, platform=view.platform)
-    above = atmosphere.above(air, geometry, height=middle, platform=view.platform)
-    height = 0.5 * (layer.base_height + float(np.percentile(layer.top_height[::4, ::4], 80))) - view.ground
-    cut: dict[tuple[float, float], tuple[Array, Array | None]] = {}
+    height = 0.5 * (layer.base_height + float(np.percentile(layer.top_height[::COARSE, ::COARSE], 80))) - view.ground
+    above, column = _air_above(layer, air=air, height=height, view=view)
+    cuts: dict[tuple[int, int], tuple[Array, NDArray[np.intp], Array | None]] = {}
 
-    def cut_out(shift: tuple[float, float]) -> tuple[Array, Array | None]:
-        key = (round(height * shift[0] * 4), round(height * shift[1] * 4))
-        if key not in cut:
-            fields = [
-                None if f is None else seen_from(f, layer=layer, height=height, shift=shift, shape=shape)
-                for f in (layer.optical_depth, light)
-            ]
-            assert fields[0] is not None
-            cut[key] = (fields[0], fields[1])
-        return cut[key]
+    def cut(shift: tuple[float, float]) -> tuple[Array, NDArray[np.intp], Array | None]:
+        """The layer as it appears with one shift; bands that see it within a quarter of a pixel share it."""
+        key = (round(4 * height * shift[0]), round(4 * height * shift[1]))
+        if key not in cuts:
+            shift = (key[0] / (4 * height), key[1] / (4 * height)) if height else shift
+            depth = seen_from(layer.optical_depth, layer=layer, height=height, shift=shift, shape=view.shape)
+            bright = (
+                None if light is None else seen_from(light, layer=layer, height=height, shift=shift, shape=view.shape)
+            )
+            cuts[key] = depth, node_of(depth), bright
+        return cuts[key]
 
-    tops = seen_from(layer.top_height, layer=layer, height=height, shift=view.shift(None), shape=shape) / 1000
     for band in range(len(BANDS)):
-        depth, bright = cut_out(view.shift(band))
+        depth, node, bright = cut(view.shift(band))
         scatter = (above.down[band] + above.down_diffuse[band]) * above.up[band]
-        column = (
-            gas[0, band] if np.ptp(gas[:, band]) < 0.01 else np.interp(tops, nodes, gas[:, band]).astype(np.float32)
-        )
-        beneath = np.maximum(toa[band] - above.path[band], 0.0) / (scatter * above.gas[band])
-        seen = look_up(table.reflect[band], depth)
+        beneath = np.maximum(toa[band] - above.path[band], 0.0)
+        beneath *= np.float32(1.0 / (scatter * above.gas[band]))
+        seen = table.reflect[band][node]
         if bright is not None:
             seen *= bright
-        seen *= column / above.gas[band]
-        through = look_up(table.up[band], depth) * beneath
-        through /= 1.0 - look_up(table.inner[band], depth) * np.minimum(beneath, 0.95)
-        covered = depth > 0
-        value = above.path[band] + scatter * above.gas[band] * (seen + through)
-        toa[band] = np.where(covered, value, toa[band])
-    return cut_out(view.shift(None))[0]
+        if band in _VAPOUR_BANDS:
+            seen *= column[_VAPOUR_BANDS.index(band)] / above.gas[band]
+        bounce = 1.0 - table.inner[band][node] * np.minimum(beneath, 0.95)
+        seen += table.up[band][node] * beneath / bounce
+        seen *= scatter * above.gas[band]
+        seen += above.path[band]
+        np.copyto(toa[band], seen, where=depth > 0)
+    return cut(view.shift(None))[0]
 
 
-def _gas_above(
-    layer: CloudLayer, *, air: Air, geometry: Geometry, platform: Platform
-) -> tuple[float, NDArray[np.float64], Array]:
-    """Middle height (km), and gas transmittance (n, 13) at heights (n,) from the lowest top to the highest."""
-    low, high = float(layer.top_height.min()) / 1000, float(layer.top_height.max()) / 1000
-    low, high = max(low, air.elevation), max(high, air.elevation + 0.01)
-    nodes = np.linspace(low, high, 5 if high - low > 0.3 else 2)
-    gas = np.stack([atmosphere.gas_above(float(z), air=air, geometry=geometry, platform=platform) for z in nodes])
-    return 0.5 * (low + high), nodes, gas
+def _air_above(layer: CloudLayer, *, air: Air, height: float, view: View) -> tuple[Coefficients, Array]:
+    """Air above the layer's middle (13,), and gas transmittance (2, y, x) of ``_VAPOUR_BANDS`` above each pixel's top."""
+    cloudy = layer.top_height[layer.optical_depth > 0]
+    low, high = (float(cloudy.min()), float(cloudy.max())) if cloudy.size else (layer.base_height, layer.base_height)
+    nodes = np.maximum(np.linspace(low, high, 4 if high - low > 200 else 2) / 1000, air.elevation)
+    gas = np.stack([_gas_at(float(z), air=air, view=view) for z in nodes])
+    tops = seen_from(layer.top_height, layer=layer, height=height, shift=view.shift(None), shape=view.shape)
+    tops *= np.float32(0.001)
+    column = np.stack([np.interp(tops, nodes, gas[:, band]) for band in _VAPOUR_BANDS]).astype(np.float32)
+    middle = max(0.0005 * (low + high), air.elevation)
+    return atmosphere.above(air, view.geometry, height=middle, platform=view.platform), column
 
 
-def _shrink(field: Array) -> Array:
-    """Means of blocks, as good as the canvas divides; its last rows and columns may be left out."""
-    rows, columns = (size // _COARSE for size in field.shape)
-    return field[: rows * _COARSE, : columns * _COARSE].reshape(rows, _COARSE, columns, _COARSE).mean(axis=(1, 3))
+def _gas_at(height: float, *, air: Air, view: View) -> NDArray[np.float64]:
+    """`atmosphere.gas_above`, (13,), without the scattering that it computes on the way."""
+    airmass = float(np.sum(1 / np.cos(np.radians([view.geometry.sun_zenith, view.geometry.view_zenith]))))
+    dry = gas_transmittance(platform=view.platform, ozone=air.ozone * airmass, airmass=airmass, height=height)
+    left = np.exp(-(height - air.elevation) / air.vapour_height)
+    return dry * vapour_transmittance(platform=view.platform, slant=air.water_vapour * airmass * left, height=height)
 
 
-def _enlarge(coarse: Array, shape: tuple[int, ...]) -> Array:
-    zoom = (shape[0] / coarse.shape[0], shape[1] / coarse.shape[1])
-    return np.asarray(ndimage.zoom(coarse, zoom, order=1, mode="grid-wrap", grid_mode=True), dtype=np.float32)
+def shrink(field: Array, step: int) -> Array:
+    """Means of blocks of ``step`` pixels; a canvas divides by 8."""
+    rows, columns = (size // step for size in field.shape)
+    return np.asarray(field.reshape(rows, step, columns, step).mean(axis=(1, 3)), dtype=np.float32)

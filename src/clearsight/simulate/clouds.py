@@ -9,6 +9,7 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage
+from scipy.spatial import cKDTree
 
 from clearsight.errors import ArgumentError
 
@@ -66,20 +67,33 @@ class _Recipe:
 
 
 _RECIPES: Final[dict[str, _Recipe]] = {
-    "cumulus": _Recipe((500, 2000), (200, 1200), (12, 45), (25, 80), "water", (6, 14)),
+    "cumulus": _Recipe((500, 2000), (200, 1400), (12, 50), (20, 60), "water", (6, 14)),
     "congestus": _Recipe((600, 1800), (1500, 5000), (35, 110), (25, 70), "water", (8, 16)),
-    "deep": _Recipe((800, 2000), (7000, 11000), (50, 130), (60, 300), "ice", (20, 45)),
-    "broken_stratus": _Recipe((300, 2200), (150, 500), (5, 30), (60, 250), "water", (6, 14)),
-    "altocumulus": _Recipe((2800, 5500), (100, 400), (3, 15), (60, 200), "water", (6, 12)),
-    "overcast": _Recipe((300, 4500), (300, 3000), (8, 70), (100, 400), "water", (5, 15)),
-    "thick_cirrus": _Recipe((6000, 10500), (800, 2500), (1.0, 8.0), (400, 1500), "ice", (15, 50)),
-    "thin_cirrus": _Recipe((6500, 11500), (300, 1500), (0.05, 1.0), (600, 2500), "ice", (12, 45)),
-    "contrails": _Recipe((8500, 11500), (100, 400), (0.1, 0.9), (40, 300), "ice", (6, 25)),
-    "fog": _Recipe((0, 50), (60, 250), (3, 25), (60, 250), "water", (4, 10)),
-    "haze_veil": _Recipe((200, 4000), (200, 800), (0.1, 1.5), (800, 2500), "water", (4, 9)),
+    "deep": _Recipe((800, 2000), (7000, 11000), (50, 130), (40, 200), "ice", (20, 45)),
+    "broken_stratus": _Recipe((300, 2200), (150, 600), (6, 35), (40, 150), "water", (6, 14)),
+    "altocumulus": _Recipe((2800, 5500), (150, 500), (3, 18), (40, 120), "water", (6, 12)),
+    "overcast": _Recipe((300, 4500), (300, 3000), (8, 70), (60, 250), "water", (5, 15)),
+    "thick_cirrus": _Recipe((6000, 10500), (800, 2500), (1.0, 9.0), (150, 700), "ice", (15, 50)),
+    "thin_cirrus": _Recipe((6500, 11500), (300, 1500), (0.06, 1.0), (200, 900), "ice", (12, 45)),
+    "contrails": _Recipe((8500, 11500), (100, 400), (0.15, 1.2), (25, 70), "ice", (10, 25)),
+    "fog": _Recipe((0, 50), (60, 250), (3, 25), (40, 200), "water", (4, 10)),
+    "haze_veil": _Recipe((200, 4000), (200, 800), (0.1, 1.5), (400, 1200), "water", (4, 9)),
 }
 
-_Field = Callable[[np.random.Generator, tuple[int, int], float, float, float], Array]
+_Canvas = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class _Body:
+    """Form of a layer."""
+
+    depth: Array
+    """Optical depth relative to the recipe's, about 1 in the body, 0 outside."""
+    tower: Array
+    """Height of the top above the base relative to the recipe's depth, 0 … about 1."""
+
+
+_Field = Callable[[np.random.Generator, _Canvas, float, float, float], _Body]
 
 
 def make_clouds(
@@ -133,7 +147,7 @@ def make_clouds(
         raise ArgumentError(f"cover={cover}: expected a share between 0 and 1.")
     recipe = _RECIPES[kind]
     rng = np.random.default_rng([abs(seed), int(seed < 0), KINDS.index(kind)])
-    canvas = (fft.next_fast_len(shape[0] + 2 * margin, real=True), fft.next_fast_len(shape[1] + 2 * margin, real=True))
+    canvas = (_canvas_size(shape[0] + 2 * margin), _canvas_size(shape[1] + 2 * margin))
     tau_body = float(np.exp(rng.uniform(*np.log(recipe.tau))))
     edge = rng.uniform(*recipe.edge) / pixel
     ground = None if elevation is None else _on_canvas(elevation, canvas, margin)
@@ -146,8 +160,8 @@ def make_clouds(
     depth = rng.uniform(*recipe.depth)
     return CloudLayer(
         kind=kind,
-        optical_depth=np.asarray(tau_body * body, dtype=np.float32),
-        top_height=_top(body, base=base, depth=depth),
+        optical_depth=np.asarray(tau_body * body.depth, dtype=np.float32),
+        top_height=np.asarray(base + depth * body.tower, dtype=np.float32),
         base_height=base,
         phase=recipe.phase,
         effective_radius=float(rng.uniform(*recipe.radius)),
@@ -155,10 +169,9 @@ def make_clouds(
     )
 
 
-def _top(body: Array, *, base: float, depth: float) -> Array:
-    """Height of the top: optical depth of an adiabatic cloud grows as its thickness to the power 5/3."""
-    thickness = np.clip(body, 0.0, 2.0) ** np.float32(0.6)
-    return np.asarray(base + depth * thickness, dtype=np.float32)
+def _canvas_size(least: int) -> int:
+    """A size that the Fourier transform likes and that divides by 8, for what is done on coarser grids."""
+    return 8 * int(fft.next_fast_len(-(-least // 8), real=True))
 
 
 def _on_canvas(frame: Array, canvas: tuple[int, int], margin: int) -> Array:
@@ -219,157 +232,170 @@ def noise(
 
 
 def _threshold(field: Array, cover: float) -> float:
-    """Level that ``cover`` of the field lies above; a subsample of every third pixel does."""
+    """Level that ``cover`` of the field lies above."""
     if cover <= 0.0:
         return float(field.max())
     if cover >= 1.0:
         return float(field.min()) - 3.0 * float(field.std())
     flat = field.ravel()
-    place = int(round((1.0 - cover) * (flat.size - 1)))
+    place = round((1.0 - cover) * (flat.size - 1))
     return float(np.partition(flat, place)[place])
 
 
 def _inward(field: Array, cover: float) -> Array:
-    """About how many pixels inside the cloud's rim a pixel lies: the field's excess over the rim's level in units of its
-    own typical step from pixel to pixel. 0 outside."""
-    steepness = float(np.sqrt(2.0) * np.abs(np.diff(field, axis=1)).mean()) or 1.0
-    return np.asarray(np.maximum(field - _threshold(field, cover), 0.0) / steepness, dtype=np.float32)
+    """About how many pixels inside the cloud's rim a pixel lies: the field's excess over the rim's level, in units of its
+    usual change from one pixel to the next. 0 outside."""
+    lag = 4
+    change = float(np.sqrt(2.0) * np.abs(field[:, lag:] - field[:, :-lag]).mean()) / lag
+    return np.asarray(np.maximum(field - _threshold(field, cover), 0.0) / (change or 1.0), dtype=np.float32)
 
 
 def _rim(inward: Array, edge: float) -> Array:
     """Rise of the optical depth from the rim into the body, 0 … 1."""
-    return np.asarray(1.0 - np.exp(-inward / np.float32(edge)), dtype=np.float32)
+    return np.asarray(-np.expm1(inward * np.float32(-1.0 / edge)), dtype=np.float32)
 
 
-def _heap(rng: np.random.Generator, canvas: tuple[int, int], cover: float, edge: float, largest: float) -> Array:
+def _deck(depth: Array, inward: Array, edge: float, rough: Array) -> _Body:
+    """A layer with a flat top that sinks at its rim; ``rough`` has zero mean and unit spread."""
+    level = np.float32(0.8) + np.float32(0.06) * rough
+    return _Body(np.asarray(depth, dtype=np.float32), np.asarray(level * _rim(inward, edge) ** 0.5, dtype=np.float32))
+
+
+def _heap(rng: np.random.Generator, canvas: _Canvas, cover: float, edge: float, largest: float) -> _Body:
     """Heaps with flat bases and cauliflower tops: many sizes, steep rims, creases between the turrets."""
-    outline = noise(rng, canvas, slope=1.9, largest=largest)
-    fine = noise(rng, canvas, slope=1.3, largest=12, smallest=0.7)
-    inward = _inward(outline + np.float32(0.10) * fine, cover)
-    rim = _rim(inward, edge)
-    turrets = np.abs(noise(rng, canvas, slope=1.5, largest=largest / 4, smallest=0.7))
-    core = 1.0 - np.exp(-inward / np.float32(max(4 * edge, largest / 5)))
-    return np.asarray(rim * (0.25 + 0.75 * core) * (0.65 + 0.5 * turrets), dtype=np.float32)
+    outline = noise(rng, canvas, slope=2.0, largest=largest)
+    bulges = np.abs(noise(rng, canvas, slope=1.7, largest=largest / 4, smallest=1.0))
+    ragged = noise(rng, canvas, slope=1.3, largest=10, smallest=0.8)
+    inward = _inward(outline - np.float32(0.15) * bulges + np.float32(0.03) * ragged, cover)
+    # Turrets: a dome that grows inwards, with creases where two of them meet (the zeros of a noise's absolute value).
+    dome = 1.0 - np.exp(-inward / np.float32(max(3 * edge, largest / 6)))
+    small = np.abs(noise(rng, canvas, slope=1.7, largest=largest / 12, smallest=1.0))
+    tower = dome * (0.55 + 0.28 * bulges + 0.10 * small)
+    depth = _rim(inward, edge) * (0.25 + 0.95 * dome) * (0.55 + 0.40 * bulges + 0.20 * small)
+    return _Body(np.asarray(depth, dtype=np.float32), np.asarray(tower, dtype=np.float32))
 
 
-def _cumulus(rng: np.random.Generator, canvas: tuple[int, int], cover: float, edge: float, pixel: float) -> Array:
-    return _heap(rng, canvas, cover, edge, float(rng.uniform(250, 1200)) / pixel)
+def _cumulus(rng: np.random.Generator, canvas: _Canvas, cover: float, edge: float, pixel: float) -> _Body:
+    return _heap(rng, canvas, cover, edge, float(rng.uniform(300, 1500)) / pixel)
 
 
-def _congestus(rng: np.random.Generator, canvas: tuple[int, int], cover: float, edge: float, pixel: float) -> Array:
-    return _heap(rng, canvas, cover, edge, float(rng.uniform(1000, 3000)) / pixel)
+def _congestus(rng: np.random.Generator, canvas: _Canvas, cover: float, edge: float, pixel: float) -> _Body:
+    return _heap(rng, canvas, cover, edge, float(rng.uniform(1200, 3500)) / pixel)
 
 
-def _deep(rng: np.random.Generator, canvas: tuple[int, int], cover: float, edge: float, pixel: float) -> Array:
-    return _heap(rng, canvas, cover, edge, float(rng.uniform(2500, 6000)) / pixel)
+def _deep(rng: np.random.Generator, canvas: _Canvas, cover: float, edge: float, pixel: float) -> _Body:
+    """Thunderclouds: a broad anvil of ice, rough where towers break through it."""
+    largest = float(rng.uniform(2500, 6000)) / pixel
+    inward = _inward(noise(rng, canvas, slope=2.2, largest=largest), cover)
+    towers = noise(rng, canvas, slope=1.8, largest=largest / 5, smallest=1.5)
+    depth = _rim(inward, edge) * np.exp(np.float32(0.35) * towers)
+    return _deck(depth, inward, edge, np.float32(0.8) * np.maximum(towers, -0.5))
 
 
-def _cells(rng: np.random.Generator, canvas: tuple[int, int], size: float) -> Array:
-    """Closed cells about ``size`` pixels wide, bright in the middle: difference of the distances to the two nearest of
-    random centres, computed on a coarse grid because it's smooth between the seams."""
-    from scipy.spatial import cKDTree
-
-    step = max(1, int(size // 12))
-    rows, columns = -(-canvas[0] // step), -(-canvas[1] // step)
+def _cells(rng: np.random.Generator, canvas: _Canvas, size: float) -> Array:
+    """Closed cells about ``size`` pixels wide, full in the middle: difference of the distances to the two nearest of
+    random centres, found on a coarse grid, because it's smooth between the seams."""
+    step = int(np.clip(size // 8, 2, 8)) // 2 * 2
+    step = 8 if step == 6 else step
+    rows, columns = canvas[0] // step, canvas[1] // step
     count = max(4, int(canvas[0] * canvas[1] / size**2))
-    box = np.array([rows * step, columns * step], dtype=float)
-    tree = cKDTree(rng.random((count, 2)) * box * (1 - 1e-9), boxsize=box)
-    y, x = np.meshgrid(np.arange(rows) * step, np.arange(columns) * step, indexing="ij")
-    near, _ = tree.query(np.stack([y.ravel(), x.ravel()], -1), k=2)
+    tree = cKDTree(rng.random((count, 2)) * (rows, columns) * (1 - 1e-9), boxsize=(rows, columns))
+    near, _ = tree.query(np.indices((rows, columns)).reshape(2, -1).T, k=2)
     seam = (near[:, 1] - near[:, 0]).reshape(rows, columns).astype(np.float32)
-    fine = ndimage.zoom(seam, step, order=1, mode="grid-wrap", grid_mode=True) if step > 1 else seam
-    fine = fine[: canvas[0], : canvas[1]]
+    fine = ndimage.zoom(seam, step, order=1, mode="grid-wrap", grid_mode=True)
     return np.asarray((fine - fine.mean()) / fine.std(), dtype=np.float32)
 
 
 def _cellular(
-    rng: np.random.Generator, canvas: tuple[int, int], cover: float, edge: float, size: float, regular: float
-) -> Array:
-    cells = _cells(rng, canvas, size)
-    rough = noise(rng, canvas, slope=1.8, largest=3 * size)
-    field = np.float32(regular) * cells + np.float32(1 - regular) * rough
-    inward = _inward(field + np.float32(0.06) * noise(rng, canvas, slope=1.2, largest=15, smallest=0.7), cover)
-    swell = np.exp(np.float32(0.25) * noise(rng, canvas, slope=1.7, largest=size, smallest=0.7))
-    core = 1.0 - np.exp(-inward / np.float32(size / 3))
-    return np.asarray(_rim(inward, edge) * (0.3 + 0.7 * core) * swell, dtype=np.float32)
+    rng: np.random.Generator, canvas: _Canvas, cover: float, edge: float, size: float, regular: float
+) -> _Body:
+    rough = noise(rng, canvas, slope=1.9, largest=3 * size)
+    ragged = noise(rng, canvas, slope=1.2, largest=15, smallest=0.8)
+    field = np.float32(regular) * _cells(rng, canvas, size) + np.float32(1 - regular) * rough
+    inward = _inward(field + np.float32(0.03) * ragged, cover)
+    swell = noise(rng, canvas, slope=1.8, largest=size, smallest=1.0)
+    full = 1.0 - np.exp(-inward / np.float32(size / 4))
+    depth = _rim(inward, edge) * (0.3 + 0.8 * full) * np.exp(np.float32(0.25) * swell)
+    return _deck(depth, inward, edge, 2.0 * full - 1.0 + 0.5 * swell)
 
 
-def _broken_stratus(
-    rng: np.random.Generator, canvas: tuple[int, int], cover: float, edge: float, pixel: float
-) -> Array:
-    return _cellular(rng, canvas, cover, edge, rng.uniform(300, 1500) / pixel, rng.uniform(0.3, 0.7))
+def _broken_stratus(rng: np.random.Generator, canvas: _Canvas, cover: float, edge: float, pixel: float) -> _Body:
+    return _cellular(rng, canvas, cover, edge, rng.uniform(300, 1800) / pixel, rng.uniform(0.2, 0.6))
 
 
-def _altocumulus(rng: np.random.Generator, canvas: tuple[int, int], cover: float, edge: float, pixel: float) -> Array:
-    return _cellular(rng, canvas, cover, edge, rng.uniform(150, 500) / pixel, rng.uniform(0.4, 0.75))
+def _altocumulus(rng: np.random.Generator, canvas: _Canvas, cover: float, edge: float, pixel: float) -> _Body:
+    return _cellular(rng, canvas, cover, edge, rng.uniform(180, 500) / pixel, rng.uniform(0.3, 0.65))
 
 
-def _overcast(rng: np.random.Generator, canvas: tuple[int, int], cover: float, edge: float, pixel: float) -> Array:
+def _overcast(rng: np.random.Generator, canvas: _Canvas, cover: float, edge: float, pixel: float) -> _Body:
     """A closed deck that thins here and there; gaps only if the cover asks for them."""
     largest = rng.uniform(800, 4000) / pixel
-    field = noise(rng, canvas, slope=2.1, largest=largest)
-    waves = np.exp(np.float32(rng.uniform(0.2, 0.6)) * noise(rng, canvas, slope=1.9, largest=largest / 2, smallest=1.5))
-    return np.asarray(_rim(_inward(field, cover), edge) * waves, dtype=np.float32)
+    inward = _inward(noise(rng, canvas, slope=2.1, largest=largest), cover)
+    waves = noise(rng, canvas, slope=1.9, largest=largest / 2, smallest=1.5)
+    depth = _rim(inward, edge) * np.exp(np.float32(rng.uniform(0.2, 0.6)) * waves)
+    return _deck(depth, inward, edge, waves)
 
 
-def _filaments(
-    rng: np.random.Generator, canvas: tuple[int, int], cover: float, edge: float, pixel: float, slope: float
-) -> Array:
+def _filaments(rng: np.random.Generator, canvas: _Canvas, cover: float, edge: float, pixel: float) -> _Body:
     """Ice falling in streaks: stretched along the wind, combed out by its shear."""
     direction = rng.uniform(0, np.pi)
     largest = rng.uniform(600, 2500) / pixel
-    sheet = noise(rng, canvas, slope=2.0, largest=2 * largest, stretch=rng.uniform(1.2, 2.5), direction=direction)
+    sheet = noise(rng, canvas, slope=2.1, largest=2 * largest, stretch=rng.uniform(1.2, 2.5), direction=direction)
     comb = noise(
-        rng, canvas, slope=slope, largest=largest, stretch=rng.uniform(3, 9), direction=direction, smallest=0.8
+        rng,
+        canvas,
+        slope=rng.uniform(1.5, 1.9),
+        largest=largest / 2,
+        stretch=rng.uniform(3, 8),
+        direction=direction + rng.normal(0, 0.2),
+        smallest=1.2,
     )
-    inward = _inward(sheet + np.float32(0.35) * comb, cover)
-    streaks = np.exp(np.float32(rng.uniform(0.25, 0.6)) * comb)
-    return np.asarray(_rim(inward, edge) * streaks, dtype=np.float32)
+    inward = _inward(sheet + np.float32(0.12) * comb, cover)
+    depth = _rim(inward, edge) * np.exp(np.float32(rng.uniform(0.25, 0.6)) * comb)
+    return _deck(depth, inward, edge, comb)
 
 
-def _thick_cirrus(rng: np.random.Generator, canvas: tuple[int, int], cover: float, edge: float, pixel: float) -> Array:
-    return _filaments(rng, canvas, cover, edge, pixel, 1.7)
-
-
-def _thin_cirrus(rng: np.random.Generator, canvas: tuple[int, int], cover: float, edge: float, pixel: float) -> Array:
-    return _filaments(rng, canvas, cover, edge, pixel, 1.9)
-
-
-def _contrails(rng: np.random.Generator, canvas: tuple[int, int], cover: float, edge: float, pixel: float) -> Array:
+def _contrails(rng: np.random.Generator, canvas: _Canvas, cover: float, edge: float, pixel: float) -> _Body:
     """Straight lines, mostly of one airway: the older, the wider, thinner and more frayed."""
-    y, x = np.mgrid[: canvas[0], : canvas[1]].astype(np.float32)
+    y, x = np.indices(canvas, dtype=np.float32)
     airway = rng.uniform(0, np.pi)
-    fray = noise(rng, canvas, slope=1.5, largest=60, smallest=0.8)
+    fray = noise(rng, canvas, slope=1.6, largest=50, smallest=1.0)
     total = np.zeros(canvas, dtype=np.float32)
-    for _ in range(max(1, round(8 * cover))):
-        angle = airway + rng.normal(0, 0.12)
-        across = (y - rng.uniform(0, canvas[0])) * np.cos(angle) - (x - rng.uniform(0, canvas[1])) * np.sin(angle)
-        age = float(rng.uniform(0, 1))
-        width = np.float32(edge * (0.4 + 2.5 * age))
-        ragged = across + np.float32(0.6 * width * age) * fray
-        total += np.float32(1.0 - 0.6 * age) * np.exp(-0.5 * (ragged / width) ** 2) * (1 + np.float32(0.5 * age) * fray)
-    return np.where(total > 0.02, total, np.float32(0.0)) if cover > 0 else np.zeros_like(total)
+    for _ in range(max(1, round(8 * cover)) if cover > 0 else 0):
+        angle = airway + rng.normal(0, 0.15)
+        place = rng.uniform(0, 1, 2) * canvas
+        across = (y - np.float32(place[0])) * np.float32(np.cos(angle)) - (x - np.float32(place[1])) * np.float32(
+            np.sin(angle)
+        )
+        age = float(rng.uniform(0, 1)) ** 1.5
+        width = np.float32(edge * (0.5 + 4.0 * age))
+        ragged = across + np.float32(0.7 * width * age) * fray
+        line = np.exp(np.float32(-0.5) * (ragged / width) ** 2) * np.exp(np.float32(0.8 * age) * fray)
+        total += np.float32(1.0 - 0.6 * age) * line
+    depth = np.where(total > 0.02, total, np.float32(0.0))
+    return _Body(depth, np.full(canvas, 0.8, dtype=np.float32))
 
 
-def _haze_veil(rng: np.random.Generator, canvas: tuple[int, int], cover: float, edge: float, pixel: float) -> Array:
+def _haze_veil(rng: np.random.Generator, canvas: _Canvas, cover: float, edge: float, pixel: float) -> _Body:
     largest = rng.uniform(1500, 5000) / pixel
-    field = noise(rng, canvas, slope=2.2, largest=largest)
-    soft = np.exp(np.float32(0.3) * noise(rng, canvas, slope=2.0, largest=largest / 2, smallest=2.0))
-    return np.asarray(_rim(_inward(field, cover), edge) * soft, dtype=np.float32)
+    inward = _inward(noise(rng, canvas, slope=2.2, largest=largest), cover)
+    soft = noise(rng, canvas, slope=2.0, largest=largest / 2, smallest=2.0)
+    return _deck(_rim(inward, edge) * np.exp(np.float32(0.3) * soft), inward, edge, soft)
 
 
-def _flat_fog(rng: np.random.Generator, canvas: tuple[int, int], cover: float, edge: float, pixel: float) -> Array:
+def _flat_fog(rng: np.random.Generator, canvas: _Canvas, cover: float, edge: float, pixel: float) -> _Body:
     return _valley_fog(rng, canvas, cover, edge, np.zeros(canvas, dtype=np.float32))
 
 
-def _valley_fog(rng: np.random.Generator, canvas: tuple[int, int], cover: float, edge: float, ground: Array) -> Array:
+def _valley_fog(rng: np.random.Generator, canvas: _Canvas, cover: float, edge: float, ground: Array) -> _Body:
     """Fog lies where the ground is low; on a plain, in banks."""
     banks = noise(rng, canvas, slope=2.1, largest=150)
     relief = ground - ground.mean()
     low = -relief / np.float32(max(float(relief.std()), 15.0))
-    field = low + np.float32(0.35) * banks + np.float32(0.05) * noise(rng, canvas, slope=1.3, largest=20, smallest=0.7)
-    texture = np.exp(np.float32(0.15) * noise(rng, canvas, slope=1.8, largest=80, smallest=1.5))
-    return np.asarray(_rim(_inward(field, cover), edge) * texture, dtype=np.float32)
+    ragged = noise(rng, canvas, slope=1.3, largest=20, smallest=0.8)
+    inward = _inward(low + np.float32(0.35) * banks + np.float32(0.02) * ragged, cover)
+    texture = noise(rng, canvas, slope=1.8, largest=80, smallest=1.5)
+    return _deck(_rim(inward, edge) * np.exp(np.float32(0.15) * texture), inward, edge, texture)
 
 
 _FIELDS: Final[dict[str, _Field]] = {
@@ -379,8 +405,8 @@ _FIELDS: Final[dict[str, _Field]] = {
     "broken_stratus": _broken_stratus,
     "altocumulus": _altocumulus,
     "overcast": _overcast,
-    "thick_cirrus": _thick_cirrus,
-    "thin_cirrus": _thin_cirrus,
+    "thick_cirrus": _filaments,
+    "thin_cirrus": _filaments,
     "contrails": _contrails,
     "fog": _flat_fog,
     "haze_veil": _haze_veil,

@@ -17,7 +17,17 @@ from scipy import ndimage
 from clearsight.bands import BANDS
 from clearsight.errors import ArgumentError
 from clearsight.simulate import atmosphere
-from clearsight.simulate._cloud_light import GROUPS, Illumination, Optics, View, add_layer, illuminate, look_up, optics
+from clearsight.simulate._cloud_light import (
+    GROUPS,
+    Illumination,
+    Optics,
+    View,
+    add_layer,
+    illuminate,
+    node_of,
+    optics,
+    shrink,
+)
 from clearsight.simulate.atmosphere import Air, Coefficients, Geometry, Platform
 from clearsight.simulate.clouds import CloudLayer
 from clearsight.simulate.shadows import STRAIGHT, seen_from
@@ -34,6 +44,8 @@ _STRAY_REACH: Final = (300.0, 1000.0)
 """Metres over which the air carries light of bright cloud to its surroundings: a near and a far part."""
 _STRAY_SHARE: Final = 0.6
 """Share of the diffusely transmitted light that comes from that near; the rest is from further away."""
+_STRAY_STEP: Final = 8
+"""Stray light is smooth: it's spread on a grid this many times coarser."""
 
 _SHADED_AIR: Final = 0.6
 """Share of the path light below a cloud that comes from single scattering of direct sun, and goes out in its shadow."""
@@ -111,38 +123,37 @@ def render(
     (1.0, (13, 32, 32))
     """
     shape = _checked_shape(reflectance)
-    ground = np.float32(1000.0 * sky.air.elevation) if elevation is None else elevation
-    relief = np.ones(shape, dtype=np.float32) if light is None else light
-    thin_air = replace(sky.air, aot=float(min(np.mean(sky.air.aot), REFERENCE_AOT)))
+    ground = 1000.0 * sky.air.elevation if elevation is None else elevation
+    view = View(geometry, platform, sky.ahead, float(np.mean(ground)), pixel, shape)
+    mean_aot = float(np.mean(np.asarray(sky.air.aot)))
+    thin_air = replace(sky.air, aot=min(mean_aot, REFERENCE_AOT))
     clear = atmosphere.coefficients(thin_air, geometry, platform=platform)
-    clear_toa = atmosphere.to_toa(reflectance, clear, lit=relief)
+    clear_toa = atmosphere.to_toa(reflectance, clear, lit=light)
+    usual = np.ndim(sky.air.aot) == 0 and mean_aot <= REFERENCE_AOT
+    air = clear if usual else atmosphere.coefficients(sky.air, geometry, platform=platform)
 
     layers = sorted(sky.layers, key=lambda layer: layer.base_height)
     tables = [optics(layer, geometry) for layer in layers]
-    view = View(geometry, platform, sky.ahead, float(np.mean(ground)), pixel)
-    sun = illuminate(layers, tables, geometry=geometry, ground=ground, shape=shape, pixel=pixel)
-    air = atmosphere.coefficients(sky.air, geometry, platform=platform)
+    sun = illuminate(layers, tables, ground=ground, view=view)
+    stray_light, stray = _stray(layers, tables, view=view, up_diffuse=clear.up_diffuse)
     if layers:
-        toa = _shaded_ground(reflectance, air, sun=sun, relief=relief, below=_path_below(layers[0], thin_air, view))
+        toa = _shaded_ground(
+            reflectance, air, sun=sun, light=light, below=_path_below(layers[0], thin_air, clear, view)
+        )
     else:
-        toa = atmosphere.to_toa(reflectance, air, lit=relief)
-    stray_light, stray = _stray(layers, tables, view=view, up_diffuse=clear.up_diffuse, shape=shape)
+        toa = clear_toa.copy() if usual else atmosphere.to_toa(reflectance, air, lit=light)
     depth = np.zeros(shape, dtype=np.float32)
     for layer, table, on_it in zip(layers, tables, sun.on_layer, strict=True):
-        depth += add_layer(toa, layer, table, light=on_it, air=thin_air, geometry=geometry, view=view)
+        depth += add_layer(toa, layer, table, light=on_it, air=thin_air, view=view)
     if layers:
-        open_view = np.exp(-depth)
-        toa += (clear.gas * clear.up_diffuse)[:, None, None] * (stray_light * open_view)
+        toa += (clear.gas * clear.up_diffuse)[:, None, None] * (stray_light * np.exp(-depth))
 
-    airmass = float(np.sum(1 / np.cos(np.radians([geometry.sun_zenith, geometry.view_zenith]))))
-    q = quality(sun_depth=sun.sun_depth, view_depth=depth, haze=sky.air.aot, airmass=airmass, stray=stray)
-    excess = np.broadcast_to(np.maximum(np.asarray(sky.air.aot, dtype=np.float32) - REFERENCE_AOT, 0.0), shape)
-    cause = cause_of(q, sun_depth=sun.sun_depth, view_depth=depth, haze=excess, snowlike=_snowlike(reflectance))
+    q, cause = _truth(sky.air, sun=sun, depth=depth, stray=stray, geometry=geometry, snowlike=_snowlike(reflectance))
     return Rendered(
         toa=toa,
         boa=_l2a(toa, sky.air, geometry=geometry, platform=platform, seed=seed),
         clear_toa=clear_toa,
-        clear_boa=_without_b10(atmosphere.to_surface(clear_toa, clear)),
+        clear_boa=_without_b10(reflectance.copy() if light is None else atmosphere.to_surface(clear_toa, clear)),
         q=q,
         cause=cause,
         optical_depth=depth,
@@ -156,45 +167,52 @@ def _checked_shape(reflectance: Array) -> tuple[int, int]:
     return int(reflectance.shape[1]), int(reflectance.shape[2])
 
 
-def _shaded_ground(reflectance: Array, air: Coefficients, *, sun: Illumination, relief: Array, below: Array) -> Array:
+def _shaded_ground(
+    reflectance: Array, air: Coefficients, *, sun: Illumination, light: Array | None, below: Array
+) -> Array:
     """The scene beneath all cloud: ground in sun, shadow and scattered light, seen through the air."""
-    lit = (sun.sharp * relief + sun.soft)[GROUPS]
-    toa = atmosphere.to_toa(reflectance, air, lit=lit, sky=sun.sky)
-    # The air between cloud and ground lies in shadow too; along a line of sight that's less sharp than on the ground.
-    toa -= below[:, None, None] * (1.0 - np.minimum(sun.sharp + sun.soft[0], 1.0))
+    straight = sun.sharp if light is None else sun.sharp * light
+    toa = atmosphere.to_toa(reflectance, air, lit=(straight + sun.soft)[GROUPS], sky=sun.sky)
+    # The air between cloud and ground lies in shadow too.
+    shade = 1.0 - np.minimum(sun.sharp + sun.soft[0], 1.0)
+    for band, path in enumerate(below):
+        toa[band] -= path * shade
     return toa
 
 
-def _path_below(lowest: CloudLayer, air: Air, view: View) -> Array:
+def _path_below(lowest: CloudLayer, air: Air, whole: Coefficients, view: View) -> Array:
     """Path light (13,) of the direct sun from below the lowest layer."""
-    whole = atmosphere.coefficients(air, view.geometry, platform=view.platform).path
     base = max(lowest.base_height / 1000, air.elevation)
     above = atmosphere.above(air, view.geometry, height=base, platform=view.platform).path
-    return np.asarray(_SHADED_AIR * np.maximum(whole - above, 0.0), dtype=np.float32)
+    return np.asarray(_SHADED_AIR * np.maximum(whole.path - above, 0.0), dtype=np.float32)
 
 
-def _stray(
-    layers: list[CloudLayer], tables: list[Optics], *, view: View, up_diffuse: Array, shape: tuple[int, int]
-) -> tuple[Array, Array]:
+def _stray(layers: list[CloudLayer], tables: list[Optics], *, view: View, up_diffuse: Array) -> tuple[Array, Array]:
     """Light of cloud nearby that the air scatters into the view: its reflectance (y, x), and its share in ``q``."""
-    light = np.zeros(shape, dtype=np.float32)
-    cover = np.zeros(shape, dtype=np.float32)
+    totals = [np.zeros(view.shape, dtype=np.float32) for _ in range(2)]
     for layer, table in zip(layers, tables, strict=True):
-        step = 8
-        coarse = layer.optical_depth[::step, ::step]
-        shining = look_up(table.reflect[_B03], coarse)
+        coarse = shrink(layer.optical_depth, _STRAY_STEP)
+        shining = table.reflect[_B03][node_of(coarse)]
         hiding = 1.0 - np.exp(np.float32(-STRAIGHT) * coarse)
-        for field, total in ((shining, light), (hiding, cover)):
-            spread = sum(
-                0.5 * ndimage.gaussian_filter(field, reach / view.pixel / step, mode="wrap", truncate=3)
-                for reach in _STRAY_REACH
+        for field, total in zip((shining, hiding), totals, strict=True):
+            spread = np.zeros_like(coarse)
+            for reach in _STRAY_REACH:
+                sigma = min(reach / view.pixel / _STRAY_STEP, min(coarse.shape) / 4)
+                spread += ndimage.gaussian_filter(field, sigma, mode="wrap", truncate=3)
+            total += np.float32(_STRAY_SHARE / len(_STRAY_REACH)) * seen_from(
+                spread, layer=layer, height=0.0, shift=(0.0, 0.0), shape=view.shape, coarse=_STRAY_STEP
             )
-            fine = ndimage.zoom(spread, step, order=1, mode="grid-wrap", grid_mode=True)
-            total += _STRAY_SHARE * seen_from(
-                fine[: layer.optical_depth.shape[0], : layer.optical_depth.shape[1]],
-                layer=layer, height=0.0, shift=(0.0, 0.0), shape=shape,
-            )  # fmt: skip
-    return light, np.minimum(up_diffuse[_B03] * cover, 1.0).astype(np.float32)
+    return totals[0], np.minimum(up_diffuse[_B03] * totals[1], 1.0)
+
+
+def _truth(
+    air: Air, *, sun: Illumination, depth: Array, stray: Array, geometry: Geometry, snowlike: NDArray[np.bool_]
+) -> tuple[Array, NDArray[np.uint8]]:
+    airmass = float(np.sum(1 / np.cos(np.radians([geometry.sun_zenith, geometry.view_zenith]))))
+    q = quality(sun_depth=sun.sun_depth, view_depth=depth, haze=air.aot, airmass=airmass, stray=stray)
+    excess = np.maximum(np.asarray(air.aot, dtype=np.float32) - np.float32(REFERENCE_AOT), 0.0)
+    haze = np.broadcast_to(excess, depth.shape)
+    return q, cause_of(q, sun_depth=sun.sun_depth, view_depth=depth, haze=haze, snowlike=snowlike)
 
 
 def _snowlike(reflectance: Array) -> NDArray[np.bool_]:

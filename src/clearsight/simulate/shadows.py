@@ -45,8 +45,8 @@ def displacement(zenith: float, azimuth: float, *, pixel: float = 10.0) -> tuple
     return float(reach * np.cos(np.radians(azimuth))), float(-reach * np.sin(np.radians(azimuth)))
 
 
-def window(field: Array, *, origin: tuple[float, float], shape: tuple[int, int]) -> Array:
-    """Cut a window out of a periodic field, between its pixels where ``origin`` lies there (bilinear).
+def window(field: Array, *, origin: tuple[float, float], shape: tuple[int, int], step: float = 1.0) -> Array:
+    """Cut a window out of a periodic field, between its pixels where ``origin`` and ``step`` lead there (bilinear).
 
     Examples
     --------
@@ -56,38 +56,49 @@ def window(field: Array, *, origin: tuple[float, float], shape: tuple[int, int])
     """
     out = field
     for axis in (0, 1):
-        start = int(np.floor(origin[axis]))
-        weight = np.float32(origin[axis] - start)
-        index = np.arange(start, start + shape[axis] + 1)
-        if weight < 1e-3:
-            out = np.take(out, index[:-1], axis=axis, mode="wrap")
+        at = origin[axis] + step * np.arange(shape[axis])
+        low = np.floor(at).astype(np.intp)
+        weight = (at - low).astype(np.float32)
+        if weight.max() < 1e-3:
+            out = np.take(out, low, axis=axis, mode="wrap")
             continue
-        wide = np.take(out, index, axis=axis, mode="wrap")
-        low, high = (wide[:-1], wide[1:]) if axis == 0 else (wide[:, :-1], wide[:, 1:])
-        out = low + weight * (high - low)
+        first = np.take(out, low, axis=axis, mode="wrap")
+        out = np.take(out, low + 1, axis=axis, mode="wrap")
+        out -= first
+        out *= weight[:, None] if axis == 0 else weight
+        out += first
     return np.asarray(out, dtype=np.float32)
 
 
 def seen_from(
-    field: Array, *, layer: CloudLayer, height: float, shift: tuple[float, float], shape: tuple[int, int]
+    field: Array,
+    *,
+    layer: CloudLayer,
+    height: float,
+    shift: tuple[float, float],
+    shape: tuple[int, int],
+    coarse: int = 1,
 ) -> Array:
     """The part of a canvas field at ``height`` above the ground that appears in the frame.
 
     Parameters
     ----------
     field : (Y, X) array
-        On the layer's canvas.
+        On the layer's canvas, or on one ``coarse`` times coarser.
     layer : CloudLayer
         Says where the frame lies on the canvas.
     height : float
         Metres above the ground.
     shift : (float, float)
-        From `displacement`.
+        Pixels per metre, from `displacement`.
     shape : (int, int)
         Of the frame.
+    coarse : int
+        Pixels of the canvas per pixel of the field.
     """
-    origin = (layer.margin - height * shift[0], layer.margin - height * shift[1])
-    return window(field, origin=origin, shape=shape)
+    corner = [layer.margin - height * along for along in shift]
+    origin = [(at - 0.5 * (coarse - 1)) / coarse for at in corner]
+    return window(field, origin=(origin[0], origin[1]), shape=shape, step=1.0 / coarse)
 
 
 def slices(layer: CloudLayer, *, reach: float) -> list[tuple[float, Array]]:

@@ -2,15 +2,54 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from importlib.resources import files
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clearsight.simulate.atmosphere import AEROSOLS, Air
-from clearsight.simulate.clouds import DEFAULT_MARGIN, CloudLayer, make_clouds
+from clearsight.errors import ArgumentError
+from clearsight.simulate.atmosphere import Aerosol, Air
+from clearsight.simulate.clouds import DEFAULT_MARGIN, CloudLayer, make_clouds, noise
 
 Array = NDArray[np.float32]
+
+_THICK: Final[dict[str, tuple[float, float, float]]] = {
+    "cumulus": (0.42, 0.15, 0.03),
+    "congestus": (0.17, 0.17, 0.04),
+    "deep": (0.06, 0.14, 0.18),
+    "broken_stratus": (0.22, 0.25, 0.10),
+    "altocumulus": (0.08, 0.09, 0.02),
+    "overcast": (0.02, 0.16, 0.58),
+    "fog": (0.03, 0.04, 0.05),
+}
+"""How often each kind makes thick cloud where it covers less than 40 %, up to 90 %, and more."""
+
+_THIN: Final[dict[str, tuple[float, float, float]]] = {
+    "thin_cirrus": (0.40, 0.45, 0.55),
+    "thick_cirrus": (0.12, 0.18, 0.18),
+    "contrails": (0.18, 0.08, 0.02),
+    "haze_veil": (0.12, 0.17, 0.20),
+    "altocumulus": (0.10, 0.06, 0.01),
+    "broken_stratus": (0.08, 0.06, 0.04),
+}
+"""The same for thin cloud."""
+
+_THINNER: Final = 0.12
+"""Thin altocumulus and stratus have this share of the optical depth of thick ones."""
+
+_PLUME: Final = 0.05
+"""How often a plume of smoke or dust crosses the frame."""
+
+_AEROSOLS: Final[dict[Aerosol, float]] = {
+    "continental": 0.55,
+    "maritime": 0.2,
+    "urban": 0.08,
+    "desert": 0.1,
+    "smoke": 0.07,
+}
 
 
 @dataclass(frozen=True)
@@ -25,17 +64,58 @@ class Sky:
     """The detector looks ahead (odd numbers) or back: turns the parallax between bands around."""
 
 
+def draw_air(seed: int, *, latitude: float = 45.0, season: float = 0.5, elevation: float = 0.0) -> Air:
+    """Draw usual air: the aerosol, vapour and ozone of a place on a day without a plume.
+
+    Parameters
+    ----------
+    seed : int
+        Any integer.
+    latitude : float
+        Degrees, north positive.
+    season : float
+        0 midwinter … 1 midsummer there.
+    elevation : float
+        Of the ground, km above the sea.
+
+    Returns
+    -------
+    Air
+        Aerosol optical depth at 550 nm mostly 0.03 … 0.4 (median 0.11).
+
+    Examples
+    --------
+    >>> draw_air(1).water_vapour == draw_air(1).water_vapour
+    True
+    """
+    rng = np.random.default_rng([abs(seed), int(seed < 0), 6011])
+    warmth = 28.0 - 0.0070 * latitude**2 + (0.4 + 0.22 * abs(latitude)) * (2 * season - 1)
+    # Clausius and Clapeyron: saturated air holds 7 % more vapour per degree; the column thins out upwards.
+    vapour = 1.1 * np.exp(0.062 * (warmth - 5.0)) * rng.lognormal(0.0, 0.45) * np.exp(-elevation / 2.0)
+    aot = 0.11 * rng.lognormal(0.0, 0.65) * np.exp(-elevation / 3.0)
+    ozone = 0.27 + 0.0011 * abs(latitude) + 0.025 * rng.standard_normal()
+    return Air(
+        aerosol=list(_AEROSOLS)[int(rng.choice(len(_AEROSOLS), p=list(_AEROSOLS.values())))],
+        aot=float(np.clip(aot, 0.01, 1.0)),
+        water_vapour=float(np.clip(vapour, 0.05, 7.0)),
+        ozone=float(np.clip(ozone, 0.2, 0.55)),
+        elevation=float(np.clip(elevation, -0.4, 8.0)),
+        aerosol_height=float(rng.uniform(0.8, 3.0)),
+        vapour_height=float(rng.uniform(1.6, 2.4)),
+    )
+
+
 def draw_sky(
     seed: int,
     *,
     shape: tuple[int, int],
-    clouds: float | None = None,
     pixel: float = 10.0,
     margin: int = DEFAULT_MARGIN,
     elevation: Array | None = None,
     air: Air | None = None,
+    clear: float | None = None,
 ) -> Sky:
-    """Draw the sky of one moment.
+    """Draw the sky of one moment, with as much cloud as people saw in real scenes.
 
     Parameters
     ----------
@@ -43,8 +123,6 @@ def draw_sky(
         Any integer.
     shape : (int, int)
         Rows and columns of the frame.
-    clouds : float, optional
-        Chance that there are clouds at all; default: as often as in the shipped statistics of real scenes.
     pixel : float
         Metres.
     margin : int
@@ -52,42 +130,99 @@ def draw_sky(
     elevation : (y, x) array, optional
         Metres above the sea.
     air : Air, optional
-        The usual air of place and season; its aerosol is varied, the rest kept. Default: drawn too.
+        The usual air there; a plume may be added. Default: `draw_air` at any latitude and season.
+    clear : float, optional
+        Chance of a sky without cloud and plume, 0 … 1; default: that of the shipped statistics (about a fifth).
 
     Returns
     -------
     Sky
 
+    Raises
+    ------
+    ArgumentError
+        ``clear`` outside [0, 1].
+
     Examples
     --------
-    >>> draw_sky(1, shape=(32, 32), clouds=0.0).layers
+    >>> draw_sky(1, shape=(32, 32), clear=1.0).layers
     ()
     """
+    if clear is not None and not 0.0 <= clear <= 1.0:
+        raise ArgumentError(f"clear={clear}: expected a chance between 0 and 1.")
     rng = np.random.default_rng([abs(seed), int(seed < 0), 6007])
-    height = 0.0 if elevation is None else float(elevation.mean()) / 1000
     if air is None:
-        air = Air(
-            aerosol=AEROSOLS[rng.integers(5)],
-            aot=float(rng.gamma(2.0, 0.07)),
-            water_vapour=float(rng.gamma(3.0, 0.6)),
-            elevation=height,
-        )
+        height = 0.0 if elevation is None else float(elevation.mean()) / 1000
+        air = draw_air(seed, latitude=float(rng.uniform(-65, 70)), season=float(rng.random()), elevation=height)
+    thick, thin = _draw_cover(rng, clear)
+    ahead = bool(rng.integers(2))
     layers = []
-    if rng.random() < (0.65 if clouds is None else clouds):
-        kind = str(
-            rng.choice(
-                ["cumulus", "broken_stratus", "overcast", "thin_cirrus", "thick_cirrus", "haze_veil", "congestus"]
-            )
-        )
-        layers.append(
-            make_clouds(
+    for cover, kinds in ((thick, _THICK), (thin, _THIN)):
+        if cover > 0:
+            kind = _draw_kind(rng, kinds, cover)
+            layer = make_clouds(
                 kind,
                 shape=shape,
                 seed=int(rng.integers(2**31)),
-                cover=float(rng.uniform(0.1, 1.0)),
+                cover=cover,
                 pixel=pixel,
                 margin=margin,
                 elevation=elevation,
             )
-        )
-    return Sky(tuple(layers), air, bool(rng.integers(2)))
+            layers.append(_thinned(layer, rng) if kinds is _THIN else layer)
+    if (thick or thin or clear is None) and rng.random() < _PLUME:
+        air = _with_plume(air, rng, shape=shape, pixel=pixel)
+    return Sky(tuple(layers), air, ahead)
+
+
+def _draw_cover(rng: np.random.Generator, clear: float | None) -> tuple[float, float]:
+    """Shares of thick and thin cloud, 0 … 1 each."""
+    counts, edges = _cover()
+    if clear is not None:
+        if rng.random() < clear:
+            return 0.0, 0.0
+        counts = counts.copy()
+        counts[0, 0] = 0
+    place = np.searchsorted(np.cumsum(counts.ravel()), rng.random() * counts.sum(), side="right")
+    classes = np.unravel_index(min(int(place), counts.size - 1), counts.shape)
+    thick, thin = (0.0 if c == 0 else float(rng.uniform(edges[c], edges[c + 1])) for c in classes)
+    # Nobody labels the last faint pixels of a rim.
+    return min(1.06 * thick, 1.0), min(1.06 * thin, 1.0)
+
+
+def _draw_kind(rng: np.random.Generator, kinds: dict[str, tuple[float, float, float]], cover: float) -> str:
+    column = int(np.digitize(cover, [0.4, 0.9]))
+    weights = np.array([row[column] for row in kinds.values()])
+    return list(kinds)[int(rng.choice(weights.size, p=weights / weights.sum()))]
+
+
+def _thinned(layer: CloudLayer, rng: np.random.Generator) -> CloudLayer:
+    if layer.kind not in ("altocumulus", "broken_stratus"):
+        return layer
+    return replace(layer, optical_depth=layer.optical_depth * np.float32(_THINNER * rng.uniform(0.5, 1.5)))
+
+
+def _with_plume(air: Air, rng: np.random.Generator, *, shape: tuple[int, int], pixel: float) -> Air:
+    """Smoke from a fire, or dust on the wind: streaks of thick haze, in places or everywhere."""
+    size = max(shape)
+    canvas = (2 * size, 2 * size)
+    streaks = noise(
+        rng,
+        canvas,
+        slope=1.9,
+        largest=rng.uniform(500, 4000) / pixel,
+        stretch=rng.uniform(1.5, 5),
+        direction=rng.uniform(0, np.pi),
+        smallest=2.0,
+    )[: shape[0], : shape[1]]
+    strength = np.float32(rng.lognormal(-0.7, 0.6))
+    plume = strength * np.exp(np.float32(0.5) * streaks) / (1.0 + np.exp(-np.float32(2.0) * (streaks - rng.normal())))
+    aot = np.clip(np.float32(np.mean(np.asarray(air.aot))) + plume, 0.0, 3.5).astype(np.float32)
+    return replace(air, aerosol="smoke" if rng.random() < 0.6 else "desert", aot=aot)
+
+
+@lru_cache(maxsize=1)
+def _cover() -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """Counts of patches by class of thick and of thin cloud, and the classes' edges."""
+    with (files("clearsight.simulate") / "data" / "cover.npz").open("rb") as file, np.load(file) as table:
+        return table["counts"].astype(np.float64), table["edges"]
