@@ -14,7 +14,7 @@ View angles are nadir: what 12° of tilt changes is single scattering, for which
 Every run is appended to the cache file, so that the script can be stopped and started again.
 
 Spectral responses: S2A and S2B as published by ESA and shipped in Py6S. For S2C the responses of S2A are shifted to
-S2C's published centres (Sentinel-2 Spectral Response Functions, COPE-GSEG-EOPG-TN-15-0007, issue 4).
+S2C's nominal centres, which were not checked against ESA's response file: replace them once Py6S holds S2C.
 """
 
 from __future__ import annotations
@@ -82,8 +82,8 @@ US62_VAPOUR = (
 )
 
 # Dust over Arabia (Dubovik et al. 2002, doi:10.1175/1520-0469(2002)059<0590:VOAAOP>2.0.CO;2): volume median radii and
-# widths of the fine and the coarse mode, share of the coarse mode by volume at an optical depth of 0.3, refractive index.
-# 6S's own background desert model has no coarse grains left (at 2.2 micrometres 3 % of the optical depth at 550 nm).
+# widths of the fine and the coarse mode, share of the coarse mode by volume at an optical depth of 0.3, index. 6S's own
+# background desert model has no coarse grains left (at 2.2 micrometres 3 % of the optical depth at 550 nm).
 DUST_MODES = ((0.12, 0.40), (2.32, 0.60))
 DUST_COARSE = 0.913
 DUST_INDEX = 1.55
@@ -165,11 +165,8 @@ def run(state: State) -> State:
     _set_target(model, state["elevation"])
     model.atmos_profile = Py6S.AtmosProfile.UserWaterAndOzone(0.0, 0.0)
     model.wavelength = Py6S.Wavelength(state["wavelength"])
-    aerosol = AEROSOLS[state["aerosol"]] if "aerosol" in state else Py6S.AeroProfile.NoAerosols
-    model.aero_profile = Py6S.AeroProfile.PredefinedType(aerosol)
-    model.aot550 = state.get(
-        "aot", 0.0
-    )  # without aerosol too: left alone, Py6S's own 0.5 spoils the total transmittance
+    model.aero_profile = aerosol_profile(state.get("aerosol"))
+    model.aot550 = state.get("aot", 0.0)  # without aerosol too: Py6S's own 0.5 would spoil the total transmittance
     model.run()
     rat, trans = model.outputs.rat, model.outputs.trans["total_scattering"]
     answer = {
@@ -283,8 +280,8 @@ def tables(done: dict[str, State]) -> dict[str, np.ndarray]:
         out[f"molecules_{field}"] = _gather(done, molecules, field).reshape(shape)
     for field in ("path", "down", "albedo", "tau_aerosol", "phase", "single"):
         out[f"aerosol_{field}"] = _gather(done, aerosol, field).reshape(a_shape)
-    # Where hardly a molecule is left (12 km, 2.2 micrometres) 6S's path reflectance is sometimes NaN; there the molecules add
-    # nothing anyway, so that the value at sea level serves.
+    # Where hardly a molecule is left (12 km, 2.2 micrometres) 6S's path reflectance is sometimes NaN; there molecules
+    # add nothing anyway, so that the value at sea level serves.
     path = out["aerosol_path"]
     path[:, 1] = np.where(np.isnan(path[:, 1]), path[:, 0], path[:, 1])
     # Phase function, single-scattering albedo and extinction of an aerosol type depend on neither amount nor height.

@@ -6,7 +6,8 @@
 1. Single scattering. Water: Mie theory over gamma size distributions (effective variance 0.1). Ice: absorption and
    extinction from Mie spheres of the same effective radius (the same ratio of volume to area: Grenfell and Warren 1999,
    doi:10.1029/1999JD900496), with the featureless phase function of strongly roughened crystals (Henyey-Greenstein),
-   whose asymmetry is 0.75 without absorption (Yang et al. 2013, doi:10.1175/JAS-D-12-039.1, severely roughened aggregates).
+   whose asymmetry is 0.75 without absorption (severely roughened aggregates: Yang et al. 2013,
+   doi:10.1175/JAS-D-12-039.1).
 2. Multiple scattering. Adding-doubling (Hansen and Travis 1974, doi:10.1007/BF00168069) with 16 double-Gauss streams a
    hemisphere, delta-M truncation (Wiscombe 1977) and the exact first order (Nakajima and Tanaka 1988, "TMS") for a view
    from the zenith, where no azimuth matters. For other views the phase function in backward directions is kept.
@@ -14,7 +15,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import miepython
@@ -52,6 +53,8 @@ ICE_ASYMMETRY = 0.75
 SUN = np.array([0.0, 20.0, 35.0, 47.0, 57.0, 65.0, 72.0, 78.0, 83.0, 86.0])
 BACKWARD = np.arange(75.0, 180.1, 1.5)
 TAU = np.array([0.0, *(256.0 / 2.0 ** (np.arange(28, -1, -1) / 2))])  # 0, 0.0156 … 256 at the reference, 550 nm
+WET_BANDS = (9, 10)  # B09 and B10: vapour inside the cloud absorbs
+VAPOUR = np.array([0.0, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0])  # its optical depth per optical depth at 550 nm
 STREAMS = 16
 ORDER = 2 * STREAMS
 
@@ -135,6 +138,12 @@ class Layers:
     """(tau,) albedo for diffuse light."""
 
 
+def with_vapour(particles: Particles, *, scale: float, vapour: float) -> tuple[Particles, float]:
+    """Particles in absorbing gas, and their extinction over that at the reference (``scale`` without gas)."""
+    total = scale + vapour
+    return replace(particles, single=particles.single * scale / total), total
+
+
 def doubling(particles: Particles, *, scale: float) -> Layers:
     """Adding-doubling for the azimuthal mean; ``scale`` is extinction in this band over that at the reference."""
     x, w = leggauss(STREAMS)
@@ -199,9 +208,14 @@ def _first_order(particles: Particles, tau: float, thin: float, truncated: Float
     return np.asarray((true - truncated) / (4 * (1 + cosine)) * -np.expm1(-tau * (1 + 1 / cosine)))
 
 
+def _nadir_in_vapour(particles: Particles, *, scale: float, vapour: float) -> Floats:
+    particles, total = with_vapour(particles, scale=scale, vapour=vapour)
+    return doubling(particles, scale=total).nadir
+
+
 def main() -> None:
     """Compute and write the tables of both phases."""
-    arrays: dict[str, np.ndarray] = {"tau": TAU, "sun": SUN, "backward": BACKWARD}
+    arrays: dict[str, np.ndarray] = {"tau": TAU, "sun": SUN, "backward": BACKWARD, "vapour": VAPOUR}
     for phase, solve in (("water", water), ("ice", ice)):
         bands = [solve(band) for band in range(13)]
         # Optical depths are given at 550 nm; between B02 (492) and B03 (560) extinction hardly changes.
@@ -210,6 +224,15 @@ def main() -> None:
         arrays[f"{phase}_radius"] = np.array(RADII[phase])
         for name in ("nadir", "albedo", "transmittance", "spherical_albedo"):
             arrays[f"{phase}_{name}"] = np.array([[getattr(one, name) for one in band] for band in layers])
+        arrays[f"{phase}_wet"] = np.array(
+            [
+                [
+                    [_nadir_in_vapour(p, scale=p.efficiency / q, vapour=vapour) for vapour in VAPOUR]
+                    for p, q in zip(bands[band], reference, strict=True)
+                ]
+                for band in WET_BANDS
+            ]
+        )
         arrays[f"{phase}_single"] = np.array([[p.single for p in band] for band in bands])
         arrays[f"{phase}_asymmetry"] = np.array([[p.moments[1] for p in band] for band in bands])
         arrays[f"{phase}_forward"] = np.array([[p.moments[ORDER] for p in band] for band in bands])

@@ -1,4 +1,4 @@
-"""The shipped 6S tables, read once and interpolated; used by ``atmosphere`` only."""
+"""The shipped 6S tables, read once, refined to dense grids and looked up; used by ``atmosphere`` only."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ Floats = NDArray[np.float64]
 
 MAX_AOT: Final = 4.0
 
-# A common axis of slant water vapour in g/cm², wide enough for the dry air above cirrus and for the tropics at low sun.
-_SLANT: Final = np.geomspace(1e-6, 300.0, 96)
+# Dense axes: curves through 6S's points once, then straight lines, which cost microseconds.
+_COSINE: Final = np.linspace(np.cos(np.radians(86.0)), 1.0, 120)
+_AOT: Final = MAX_AOT * np.linspace(0.0, 1.0, 160) ** 2
+_SLANT: Final = np.log(np.geomspace(1e-6, 300.0, 200))
+"""Logarithm of slant water vapour in g/cm²: from the dry air above cirrus to the tropics at low sun."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,18 @@ class Scattering:
     """Straight part of ``up``."""
     albedo: Floats
     """Spherical albedo."""
+
+
+@dataclass(frozen=True)
+class _Dense:
+    """Quantities that vary slowly with the zenith angle, on the dense axes. Molecules or what aerosol adds to them."""
+
+    path: Floats
+    """Path reflectance × cosine: (pressure, cosine, 13) or (pressure, cosine, aot, 13)."""
+    depth: Floats
+    """Effective optical depth, −ln(transmittance) × cosine, of the same shape."""
+    albedo: Floats
+    """Spherical albedo: (pressure, 13) or (pressure, aot, 13)."""
 
 
 def scattering(
@@ -59,133 +74,96 @@ def scattering(
     -------
     (Scattering, Scattering)
     """
-    sun, view, _ = angles
-    lut = _tables()
-    bands = np.log(lut["wavelength"][list(lut["platforms"]).index(platform)])
-    pressure = _pressure(elevation)
-    nadir = _molecules(bands, pressure=pressure, sun=sun)
-    upward = _molecules(bands, pressure=pressure, sun=view)
-    extra = _aerosol(aerosol, aot, bands=bands, pressure=pressure, sun=sun)
-    extra_up = _aerosol(aerosol, aot, bands=bands, pressure=pressure, sun=view)
-    tau = nadir["tau"]
-    extinction = _extinction(aerosol, bands)
-    tau_mixed = tau[:, None] + extinction[:, None] * aot
-    tilt_molecules, tilt = _tilt(aerosol, aot, bands=bands, tau=tau, angles=angles)
-    mu, mu_up = np.cos(np.radians([sun, view]))
+    mu, mu_up = np.cos(np.radians(angles[:2]))
+    air, dust = _molecules(platform), _aerosol(aerosol, platform)
+    at_air, at_dust = _pressure_weights(elevation)
+    tau = np.tensordot(at_air, _molecule_depth(platform), axes=1)
+    tau_mixed = tau[:, None] + _extinction(aerosol, platform)[:, None] * aot
+    tilt = _tilt(aerosol, np.concatenate([[0.0], aot]), tau=tau, angles=angles, platform=platform)
 
-    def transmittance(optical: Floats, cosine: float) -> Floats:
-        return np.exp(-np.maximum(optical, 0.0) / cosine)
+    def level(table: Floats, weights: Floats) -> Floats:
+        return np.tensordot(weights, table, axes=1)
 
+    def with_aerosol(table: Floats) -> Floats:
+        return _between(level(table, at_dust), np.sqrt(aot / MAX_AOT) * (_AOT.size - 1)).T
+
+    def through(cosine: float) -> tuple[Floats, Floats]:
+        alone = level(_at_cosine(air.depth, cosine), at_air)[:, None]
+        mixed = alone + with_aerosol(_at_cosine(dust.depth, cosine))
+        return np.exp(-np.maximum(alone, 0.0) / cosine), np.exp(-np.maximum(mixed, 0.0) / cosine)
+
+    (down_alone, down), (up_alone, up) = through(float(mu)), through(float(mu_up))
+    path = level(_at_cosine(air.path, float(mu)), at_air)[:, None] / mu
+    albedo = level(air.albedo, at_air)[:, None]
     molecules = Scattering(
-        path=(nadir["path"] / mu)[:, None] + tilt_molecules,
-        down=transmittance(nadir["down"], mu)[:, None],
-        down_direct=transmittance(tau, mu)[:, None],
-        up=transmittance(upward["down"], mu_up)[:, None],
-        up_direct=transmittance(tau, mu_up)[:, None],
-        albedo=nadir["albedo"][:, None],
+        path=np.maximum(path + tilt[:, :1], 0.0),
+        down=down_alone,
+        down_direct=np.exp(-tau / mu)[:, None],
+        up=up_alone,
+        up_direct=np.exp(-tau / mu_up)[:, None],
+        albedo=albedo,
     )
-    down = transmittance(nadir["down"][:, None] + extra["down"], mu)
-    up = transmittance(upward["down"][:, None] + extra_up["down"], mu_up)
     mixed = Scattering(
-        path=np.maximum((nadir["path"][:, None] + extra["path"]) / mu + tilt, 0.0),
+        path=np.maximum(path + with_aerosol(_at_cosine(dust.path, float(mu))) / mu + tilt[:, 1:], 0.0),
         down=down,
-        down_direct=np.minimum(transmittance(tau_mixed, mu), down),
+        down_direct=np.minimum(np.exp(-tau_mixed / mu), down),
         up=up,
-        up_direct=np.minimum(transmittance(tau_mixed, mu_up), up),
-        albedo=nadir["albedo"][:, None] + extra["albedo"],
+        up_direct=np.minimum(np.exp(-tau_mixed / mu_up), up),
+        albedo=albedo + with_aerosol(dust.albedo),
     )
     return molecules, mixed
 
 
-def vapour_transmittance(*, platform: str, slant: float, height: float) -> Floats:
-    """Transmittance (13,) of ``slant`` g/cm² of vapour (column × air mass) above a height in km."""
-    grid = _vapour_grid()[list(_tables()["platforms"]).index(platform)]
-    position = np.interp(np.log(max(slant, _SLANT[0])), np.log(_SLANT), np.arange(_SLANT.size))
-    low = min(int(position), _SLANT.size - 2)
-    column = grid[..., low] + (position - low) * (grid[..., low + 1] - grid[..., low])
-    growth = _along(_tables()["gas_height"], column.T, height)
-    return np.asarray(np.exp(-np.exp(growth)) if slant > 0 else np.ones(13))
+def vapour_transmittance(*, platform: str, slant: Floats, height: Floats) -> Floats:
+    """Transmittance (13, n) of ``slant`` g/cm² of vapour (column × air mass) above heights in km, both (n,)."""
+    grid = _vapour_grid()[_platform_index(platform)]  # (13, height, slant)
+    step = _SLANT[1] - _SLANT[0]
+    position = np.clip((np.log(np.maximum(slant, 1e-9)) - _SLANT[0]) / step, 0, _SLANT.size - 1.000001)
+    column = position.astype(int)
+    level = np.interp(height, _tables()["gas_height"], np.arange(grid.shape[1]))
+    row = np.minimum(level.astype(int), grid.shape[1] - 2)
+    right, up = position - column, level - row
+    low = grid[:, row, column] * (1 - right) + grid[:, row, column + 1] * right
+    high = grid[:, row + 1, column] * (1 - right) + grid[:, row + 1, column + 1] * right
+    growth = low * (1 - up) + high * up
+    return np.asarray(np.where(slant > 0, np.exp(-np.exp(growth)), 1.0))
 
 
 def gas_transmittance(*, platform: str, ozone: float, airmass: float, height: float) -> Floats:
     """Transmittance (13,) of ozone (slant column, cm-atm) and of the well-mixed gases above a height in km."""
     lut = _tables()
-    index = list(lut["platforms"]).index(platform)
-    depth = -np.log(lut["gas_ozone"][index])
-    slant = np.concatenate([[0.0], lut["ozone"]])
-    through_ozone = _along(slant, np.concatenate([np.zeros((13, 1)), depth], axis=1).T, ozone)
-    mixed = -np.log(np.maximum(lut["gas_mixed"][index], 1e-6))
-    at_height = _along(lut["gas_height"], mixed.transpose(1, 0, 2), height)
-    nodes = np.concatenate([[0.0], lut["airmass"]])
-    through_mixed = _along(nodes, np.concatenate([np.zeros((13, 1)), at_height], axis=1).T, airmass)
-    return np.asarray(np.exp(-through_ozone - through_mixed))
+    index = _platform_index(platform)
+    none = np.zeros((1, 13))
+    through_ozone = np.concatenate([none, -np.log(lut["gas_ozone"][index]).T])
+    at_height = _along(lut["gas_height"], -np.log(lut["gas_mixed"][index]).transpose(1, 2, 0), height)
+    depth = _along(np.concatenate([[0.0], lut["ozone"]]), through_ozone, ozone)
+    depth = depth + _along(np.concatenate([[0.0], lut["airmass"]]), np.concatenate([none, at_height]), airmass)
+    return np.asarray(np.exp(-depth))
 
 
-def _molecules(bands: Floats, *, pressure: float, sun: float) -> dict[str, Floats]:
-    """Path × cos, effective optical depths (-ln T × cos) and albedo (13,) at log wavelengths ``bands``."""
-    values = {}
-    for name, (node, table) in _molecule_fits().items():
-        # Tables: (pressure, wavelength) once the sun's zenith is chosen; a parabola through the three pressures.
-        at_sun = table(np.cos(np.radians(sun)))
-        at_pressure = np.tensordot(_lagrange(node, pressure), at_sun, axes=1)
-        values[name] = np.exp(np.interp(bands, _band_axis(), np.log(np.maximum(at_pressure, 1e-9))))
-    return values
-
-
-def _aerosol(aerosol: str, aot: Floats, *, bands: Floats, pressure: float, sun: float) -> dict[str, Floats]:
-    """What aerosol adds (13, n) to the three quantities of ``_molecules``."""
-    extinction = _extinction(aerosol, bands)
-    values = {}
-    for name, table in _aerosol_fits(aerosol).items():
-        at_sun = table(np.cos(np.radians(sun)))  # (pressure, aot, wavelength)
-        low, high = (_pressure(z) for z in _tables()["aerosol_elevation"])
-        share = (pressure - high) / (low - high)
-        at_pressure = share * at_sun[0] + (1 - share) * at_sun[1]
-        nodes = np.concatenate([[0.0], _tables()["aot"]])
-        at_aot = PchipInterpolator(nodes, np.concatenate([np.zeros((1, at_pressure.shape[1])), at_pressure]))(aot)
-        spectral = PchipInterpolator(np.log(_tables()["aerosol_wavelength"]), at_aot, axis=1, extrapolate=True)
-        values[name] = spectral(np.clip(bands, *_aerosol_range())).T * extinction[:, None]
-    return values
-
-
-def _tilt(
-    aerosol: str, aot: Floats, *, bands: Floats, tau: Floats, angles: tuple[float, float, float]
-) -> tuple[Floats, Floats]:
-    """Single scattering to the tilted view minus that to the zenith: molecules (13, 1), with aerosol (13, n)."""
+def _tilt(aerosol: str, aot: Floats, *, tau: Floats, angles: tuple[float, float, float], platform: str) -> Floats:
+    """Single scattering towards the tilted view minus that towards the zenith, (13, n)."""
     sun, view, azimuth = np.radians(angles)
     mu, mu_up = np.cos(sun), np.cos(view)
     backward = mu * mu_up + np.sin(sun) * np.sin(view) * np.cos(azimuth)
+    extinction, single = _extinction(aerosol, platform), _single_scattering(aerosol, platform)
+    depth = tau[:, None] + extinction[:, None] * aot
 
-    def single(aot: Floats, cosine: float, up: float) -> Floats:
-        phase_molecules = 0.75 * (1 + cosine**2)
-        scattered, phase = _phase(aerosol, bands, 180.0 - np.degrees(np.arccos(np.clip(cosine, -1, 1))))
-        depth = tau[:, None] + _extinction(aerosol, bands)[:, None] * aot
-        source = tau[:, None] * phase_molecules + (_extinction(aerosol, bands) * scattered * phase)[:, None] * aot
-        slant = 1 / mu + 1 / up
-        return np.asarray(source / depth * -np.expm1(-depth * slant) / (4 * (mu + up)))
+    def first_order(cosine: float, up: float) -> Floats:
+        angle = 180.0 - float(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
+        phase = _along(_phase_angles(), _phase(aerosol, platform), angle)
+        source = tau[:, None] * 0.75 * (1 + cosine**2) + (extinction * single * phase)[:, None] * aot
+        return np.asarray(source / depth * -np.expm1(-depth * (1 / mu + 1 / up)) / (4 * (mu + up)))
 
-    none = np.zeros(1)
-    return (
-        single(none, backward, mu_up) - single(none, mu, 1.0),
-        single(aot, backward, mu_up) - single(aot, mu, 1.0),
-    )
+    return first_order(backward, mu_up) - first_order(mu, 1.0)
 
 
-def _phase(aerosol: str, bands: Floats, angle: float) -> tuple[Floats, Floats]:
-    """Single-scattering albedo and phase function (13,) of an aerosol at a scattering angle in degrees."""
-    lut = _tables()
-    index = list(lut["aerosols"]).index(aerosol)
-    axis = np.log(lut["aerosol_wavelength"])
-    nodes = 180.0 - lut["sun"]
-    phase = PchipInterpolator(nodes[::-1], lut["aerosol_phase"][index][::-1])(np.clip(angle, nodes[-1], nodes[0]))
-    return np.interp(bands, axis, lut["aerosol_single"][index]), np.interp(bands, axis, phase)
-
-
-def _extinction(aerosol: str, bands: Floats) -> Floats:
-    """Optical depth (13,) per optical depth at 550 nm."""
-    lut = _tables()
-    table = lut["aerosol_extinction"][list(lut["aerosols"]).index(aerosol)]
-    return np.asarray(np.exp(np.interp(bands, np.log(lut["aerosol_wavelength"]), np.log(table))))
+def _pressure_weights(elevation: float) -> tuple[Floats, Floats]:
+    """Weights of the tables' pressures: a parabola for molecules, a line for aerosol."""
+    pressure = _pressure(elevation)
+    molecules = _lagrange(np.array([_pressure(z) for z in _tables()["elevation"]]), pressure)
+    aerosol = _lagrange(np.array([_pressure(z) for z in _tables()["aerosol_elevation"]]), pressure)
+    return molecules, aerosol
 
 
 def _pressure(elevation: float) -> float:
@@ -203,11 +181,24 @@ def _lagrange(nodes: Floats, at: float) -> Floats:
     return weights
 
 
+def _at_cosine(table: Floats, cosine: float) -> Floats:
+    """A dense table (pressure, cosine, …) at one cosine."""
+    position = (cosine - _COSINE[0]) / (_COSINE[1] - _COSINE[0])
+    low = int(np.clip(position, 0, _COSINE.size - 2))
+    return np.asarray(table[:, low] + (position - low) * (table[:, low + 1] - table[:, low]))
+
+
+def _between(values: Floats, position: Floats) -> Floats:
+    """Linear interpolation along the first axis at positions (n,) in steps."""
+    low = np.minimum(position.astype(int), values.shape[0] - 2)
+    return np.asarray(values[low] + (position - low)[:, None] * (values[low + 1] - values[low]))
+
+
 def _along(nodes: Floats, values: Floats, at: float) -> Floats:
-    """Linear interpolation along the first axis of ``values``, constant outside the nodes."""
-    position = float(np.interp(at, nodes, np.arange(nodes.size)))
-    low = min(int(position), nodes.size - 2)
-    return np.asarray(values[low] + (position - low) * (values[low + 1] - values[low]))
+    """Linear interpolation along the first axis, constant outside the nodes."""
+    return _between(values.reshape(nodes.size, -1), np.interp([at], nodes, np.arange(nodes.size)))[0].reshape(
+        values.shape[1:]
+    )
 
 
 @lru_cache(maxsize=1)
@@ -216,81 +207,139 @@ def _tables() -> dict[str, NDArray[Any]]:
         return {name: lut[name] if lut[name].dtype.kind == "U" else lut[name].astype(np.float64) for name in lut}
 
 
-@lru_cache(maxsize=1)
-def _band_axis() -> Floats:
-    """Log wavelengths of the molecules' table: S2A's bands."""
-    return np.asarray(np.log(_tables()["wavelength"][0]))
+def _platform_index(platform: str) -> int:
+    return list(_tables()["platforms"]).index(platform)
 
 
-@lru_cache(maxsize=1)
-def _aerosol_range() -> tuple[float, float]:
-    wavelength = np.log(_tables()["aerosol_wavelength"])
-    return float(wavelength[0]), float(wavelength[-1])
+def _aerosol_index(aerosol: str) -> int:
+    return list(_tables()["aerosols"]).index(aerosol)
 
 
-@lru_cache(maxsize=1)
-def _molecule_fits() -> dict[str, tuple[Floats, Any]]:
-    """For each quantity the pressures, and a function of the cosine of the zenith angle."""
+def _log_bands(platform: str) -> Floats:
+    return np.asarray(np.log(_tables()["wavelength"][_platform_index(platform)]))
+
+
+def _log_aerosol_bands() -> Floats:
+    return np.asarray(np.log(_tables()["aerosol_wavelength"]))
+
+
+@lru_cache(maxsize=4)
+def _molecules(platform: str) -> _Dense:
+    return _molecules_at(tuple(_log_bands(platform)))
+
+
+@lru_cache(maxsize=4)
+def _molecule_depth(platform: str) -> Floats:
+    """Optical depth of the molecules (pressure, 13)."""
+    return _spectral(_tables()["molecules_tau"][:, 0], _log_bands(platform))
+
+
+def _molecules_at(log_wavelengths: tuple[float, ...]) -> _Dense:
+    """Molecules at any wavelengths: scattering falls as a power law, so the tables are straight in logarithms."""
     lut = _tables()
-    cosine = np.cos(np.radians(lut["sun"]))
-    pressure = np.array([_pressure(z) for z in lut["elevation"]])
-    smooth = _smooth(lut, "molecules", cosine[:, None])
-    smooth["tau"] = lut["molecules_tau"]
-    # (pressure, sun, wavelength); PCHIP wants a rising axis.
-    return {
-        name: (pressure, PchipInterpolator(cosine[::-1], table[:, ::-1], axis=1, extrapolate=True))
-        for name, table in smooth.items()
-    }
+    nodes = np.cos(np.radians(lut["sun"]))
+    bands = np.array(log_wavelengths)
+    path = _spectral(lut["molecules_path"] * nodes[:, None], bands)
+    depth = _spectral(-np.log(lut["molecules_down"]) * nodes[:, None], bands)
+    return _Dense(
+        path=PchipInterpolator(nodes[::-1], path[:, ::-1], axis=1)(_COSINE),
+        depth=PchipInterpolator(nodes[::-1], depth[:, ::-1], axis=1)(_COSINE),
+        albedo=_spectral(lut["molecules_albedo"][:, 0], bands),
+    )
 
 
-@lru_cache(maxsize=8)
-def _aerosol_fits(aerosol: str) -> dict[str, Any]:
-    """What aerosol adds to the molecules, per unit of extinction: functions of the cosine of the zenith angle."""
+def _spectral(table: Floats, bands: Floats) -> Floats:
+    """Interpolate the last axis from S2A's bands to log wavelengths, straight in logarithms."""
+    nodes = _log_bands("S2A")
+    position = np.interp(bands, nodes, np.arange(nodes.size))
+    low = np.minimum(position.astype(int), nodes.size - 2)
+    logs = np.log(np.maximum(table, 1e-9))
+    return np.asarray(np.exp(logs[..., low] + (position - low) * (logs[..., low + 1] - logs[..., low])))
+
+
+@lru_cache(maxsize=16)
+def _aerosol(aerosol: str, platform: str) -> _Dense:
+    """What aerosol adds to the molecules, in units of its own extinction along the spectrum, where it varies slowly."""
     lut = _tables()
-    index = list(lut["aerosols"]).index(aerosol)
-    cosine = np.cos(np.radians(lut["sun"]))
-    axis = np.log(lut["aerosol_wavelength"])
-    mixed = _smooth(lut, "aerosol", cosine[:, None])
-    fits = {}
-    for name, table in mixed.items():
-        # (pressure, aot, sun, wavelength) minus the molecules at the same pressure and sun.
-        alone = [
-            [_molecules(axis, pressure=_pressure(z), sun=float(s))[name] for s in lut["sun"]]
-            for z in lut["aerosol_elevation"]
-        ]
-        extra = (table[index] - np.array(alone)[:, None]) / _extinction(aerosol, axis)
-        fits[name] = PchipInterpolator(cosine[::-1], extra[:, :, ::-1], axis=2, extrapolate=True)
-    return fits
+    index = _aerosol_index(aerosol)
+    sun = np.cos(np.radians(lut["sun"]))
+    coarse = _log_aerosol_bands()
+    alone = _molecules_at(tuple(coarse))
+    weights = np.array([_pressure_weights(z)[0] for z in lut["aerosol_elevation"]])
+    own = _own_extinction(aerosol, coarse)
+    bands = np.clip(_log_bands(platform), coarse[0], coarse[-1])
+
+    def refine(values: Floats, molecules: Floats) -> Floats:
+        """(pressure, aot, sun, wavelength) to (pressure, cosine, aot, 13)."""
+        at_nodes = np.stack([_at_cosine(molecules, float(mu)) for mu in sun], axis=1)
+        extra = (values - np.tensordot(weights, at_nodes, axes=1)[:, None]) / own
+        in_aot = _from_zero(extra, axis=1)(_AOT)
+        in_sun = PchipInterpolator(sun[::-1], in_aot[:, :, ::-1], axis=2)(_COSINE)
+        spectral = PchipInterpolator(coarse, in_sun, axis=3)(bands) * _extinction(aerosol, platform)
+        return np.asarray(spectral.swapaxes(1, 2))
+
+    albedo = (lut["aerosol_albedo"][index][:, :, 0] - (weights @ alone.albedo)[:, None]) / own
+    in_aot = _from_zero(albedo, axis=1)(_AOT)
+    return _Dense(
+        path=refine(lut["aerosol_path"][index] * sun[:, None], alone.path),
+        depth=refine(-np.log(lut["aerosol_down"][index]) * sun[:, None], alone.depth),
+        albedo=PchipInterpolator(coarse, in_aot, axis=2)(bands) * _extinction(aerosol, platform),
+    )
 
 
-def _smooth(lut: dict[str, NDArray[Any]], kind: str, cosine: Floats) -> dict[str, Floats]:
-    """Quantities that vary slowly with the zenith angle, from those that don't."""
-    return {
-        "path": lut[f"{kind}_path"] * cosine,
-        "down": -np.log(lut[f"{kind}_down"]) * cosine,
-        "albedo": lut[f"{kind}_albedo"],
-    }
+def _from_zero(values: Floats, *, axis: int) -> PchipInterpolator:
+    """A curve over optical depth that starts at nothing."""
+    nothing = np.zeros_like(np.take(values, [0], axis=axis))
+    nodes = np.concatenate([[0.0], _tables()["aot"]])
+    return PchipInterpolator(nodes, np.concatenate([nothing, values], axis=axis), axis=axis)
+
+
+def _own_extinction(aerosol: str, log_wavelengths: Floats) -> Floats:
+    table = _tables()["aerosol_extinction"][_aerosol_index(aerosol)]
+    return np.asarray(np.exp(np.interp(log_wavelengths, _log_aerosol_bands(), np.log(table))))
+
+
+@lru_cache(maxsize=16)
+def _extinction(aerosol: str, platform: str) -> Floats:
+    """Optical depth (13,) per optical depth at 550 nm."""
+    return _own_extinction(aerosol, _log_bands(platform))
+
+
+@lru_cache(maxsize=16)
+def _single_scattering(aerosol: str, platform: str) -> Floats:
+    """Single-scattering albedo (13,)."""
+    table = _tables()["aerosol_single"][_aerosol_index(aerosol)]
+    return np.asarray(np.interp(_log_bands(platform), _log_aerosol_bands(), table))
+
+
+@lru_cache(maxsize=1)
+def _phase_angles() -> Floats:
+    return np.linspace(180.0 - _tables()["sun"][-1], 180.0, 120)
+
+
+@lru_cache(maxsize=16)
+def _phase(aerosol: str, platform: str) -> Floats:
+    """Phase function (angle, 13) in backward directions, on ``_phase_angles``."""
+    lut = _tables()
+    table = PchipInterpolator(180.0 - lut["sun"][::-1], lut["aerosol_phase"][_aerosol_index(aerosol)][::-1])
+    dense = table(_phase_angles())
+    return np.stack([np.interp(_log_bands(platform), _log_aerosol_bands(), row) for row in dense])
 
 
 @lru_cache(maxsize=1)
 def _vapour_grid() -> Floats:
-    """ln(−ln T) on the common slant axis: (platform, band, height, slant).
+    """ln(−ln T) on the common slant axis: (platform, 13, height, slant).
 
     A curve of growth is close to straight in these coordinates, so that it extends beyond what 6S prints (five digits).
     """
     lut = _tables()
-    grid = np.empty((*lut["gas_water"].shape[:3], _SLANT.size))
-    for platform, band, height in np.ndindex(*grid.shape[:3]):
-        values = lut["gas_water"][platform, band, height]
+    grid = np.full((*lut["gas_water"].shape[:3], _SLANT.size), -20.0)
+    for place in np.ndindex(*grid.shape[:3]):
+        values = lut["gas_water"][place]
         printed = (values > 5e-4) & (values < 0.9995)
-        if printed.sum() < 2:
-            grid[platform, band, height] = -20.0
-            continue
-        x, y = np.log(lut["water"][height][printed]), np.log(-np.log(values[printed]))
-        inside = np.interp(np.log(_SLANT), x, y)
-        below = y[0] + (np.log(_SLANT) - x[0]) * min((y[1] - y[0]) / (x[1] - x[0]), 1.0)
-        above = y[-1] + (np.log(_SLANT) - x[-1]) * (y[-1] - y[-2]) / (x[-1] - x[-2])
-        grid[platform, band, height] = np.where(
-            np.log(_SLANT) < x[0], below, np.where(np.log(_SLANT) > x[-1], above, inside)
-        )
+        if printed.sum() >= 2:
+            x, y = np.log(lut["water"][place[2]][printed]), np.log(-np.log(values[printed]))
+            below = y[0] + (_SLANT - x[0]) * min((y[1] - y[0]) / (x[1] - x[0]), 1.0)
+            above = y[-1] + (_SLANT - x[-1]) * (y[-1] - y[-2]) / (x[-1] - x[-2])
+            grid[place] = np.select([x[0] > _SLANT, x[-1] < _SLANT], [below, above], np.interp(_SLANT, x, y))
     return grid

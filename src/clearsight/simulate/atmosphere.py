@@ -1,4 +1,4 @@
-"""What the air adds to the light of the ground, and takes from it: from surface to top-of-atmosphere reflectance and back.
+"""What the air adds to the light of the ground, and takes from it: surface to top-of-atmosphere reflectance, and back.
 
 The scattering and absorption come from 6S, tabulated once by ``scripts/make_atmosphere_lut.py``; nothing here runs 6S.
 Vapour sits low and molecules reach high, so light scattered by the air is dimmed by the vapour *above* the place where
@@ -304,7 +304,27 @@ def gas_above(height: float, *, air: Air, geometry: Geometry, platform: Platform
     >>> bool(low < 0.1 < high)
     True
     """
-    return above(replace(air, aot=0.0), geometry, height=height, platform=platform).gas
+    _check_platform(platform)
+    lifted = _lifted(replace(air, aot=0.0), max(height, air.elevation))
+    return _gases(lifted, _airmass(geometry), platform=platform).astype(np.float32)
+
+
+def vapour_depth(height: float, *, air: Air, geometry: Geometry, platform: Platform = "S2A") -> Array:
+    """Optical depth (13,) of the vapour per km at a height in km above the sea, for ``optics.cloud_optics``.
+
+    It counts only what the vapour above leaves to absorb: where the lines are black already, more vapour adds less.
+
+    Examples
+    --------
+    >>> depth = vapour_depth(2.0, air=Air(water_vapour=2.0), geometry=Geometry(sun_zenith=40))
+    >>> bool(depth[10] > depth[9] > depth[8])
+    True
+    """
+    _check_platform(platform)
+    airmass = _airmass(geometry)
+    climb = max(height - air.elevation, 0.0) + np.array([0.0, 0.3])
+    through = np.log(_vapour_above(air, airmass, climb=climb, platform=platform))
+    return np.asarray((through[:, 1] - through[:, 0]) / 0.3 / airmass, dtype=np.float32)
 
 
 def _at_nodes(air: Air, geometry: Geometry, *, platform: Platform, aot: NDArray[np.float64]) -> Coefficients:
@@ -316,35 +336,49 @@ def _at_nodes(air: Air, geometry: Geometry, *, platform: Platform, aot: NDArray[
         angles=(geometry.sun_zenith, geometry.view_zenith, geometry.sun_azimuth - geometry.view_azimuth),
         platform=platform,
     )
-    airmass = 1 / np.cos(np.radians(geometry.sun_zenith)) + 1 / np.cos(np.radians(geometry.view_zenith))
-    dry = gas_transmittance(platform=platform, ozone=air.ozone * airmass, airmass=airmass, height=air.elevation)
-    wet = vapour_transmittance(platform=platform, slant=air.water_vapour * airmass, height=air.elevation)
+    airmass = _airmass(geometry)
     over_molecules = _vapour_over(air, airmass, platform=platform, scale_height=MOLECULE_HEIGHT)
     over_aerosol = _vapour_over(air, airmass, platform=platform, scale_height=air.aerosol_height)
     path = molecules.path * over_molecules[:, None] + (mixed.path - molecules.path) * over_aerosol[:, None]
     values = {
-        "path": path * dry[:, None],
+        "path": path * _dry_gases(air, airmass, platform=platform)[:, None],
         "down": mixed.down_direct,
         "down_diffuse": mixed.down - mixed.down_direct,
         "up": mixed.up,
         "up_diffuse": mixed.up - mixed.up_direct,
         "albedo": mixed.albedo,
-        "gas": np.repeat((dry * wet)[:, None], aot.size, axis=1),
+        "gas": np.repeat(_gases(air, airmass, platform=platform)[:, None], aot.size, axis=1),
     }
     return Coefficients(**{name: value.astype(np.float32) for name, value in values.items()})
+
+
+def _airmass(geometry: Geometry) -> float:
+    """Way of the light through the air, down and up, over its height."""
+    return float(1 / np.cos(np.radians(geometry.sun_zenith)) + 1 / np.cos(np.radians(geometry.view_zenith)))
+
+
+def _dry_gases(air: Air, airmass: float, *, platform: Platform) -> NDArray[np.float64]:
+    """Transmittance (13,) of ozone and of the well-mixed gases."""
+    return gas_transmittance(platform=platform, ozone=air.ozone * airmass, airmass=airmass, height=air.elevation)
+
+
+def _gases(air: Air, airmass: float, *, platform: Platform) -> NDArray[np.float64]:
+    """Transmittance (13,) of all gases."""
+    wet = _vapour_above(air, airmass, climb=np.zeros(1), platform=platform)[:, 0]
+    return np.asarray(_dry_gases(air, airmass, platform=platform) * wet)
 
 
 def _vapour_over(air: Air, airmass: float, *, platform: Platform, scale_height: float) -> NDArray[np.float64]:
     """Mean transmittance (13,) of the vapour above the scatterers, which thin out with ``scale_height``."""
     # Midpoints of equal shares of the scatterers, from the ground up.
-    share = (np.arange(16) + 0.5) / 16
-    climb = -scale_height * np.log(share)
+    climb = -scale_height * np.log((np.arange(16) + 0.5) / 16)
+    return np.asarray(_vapour_above(air, airmass, climb=climb, platform=platform).mean(axis=1))
+
+
+def _vapour_above(air: Air, airmass: float, *, climb: NDArray[np.float64], platform: Platform) -> NDArray[np.float64]:
+    """Transmittance (13, n) of the vapour more than ``climb`` km above the ground."""
     slant = air.water_vapour * np.exp(-climb / air.vapour_height) * airmass
-    layers = [
-        vapour_transmittance(platform=platform, slant=float(u), height=air.elevation + float(z))
-        for u, z in zip(slant, climb, strict=True)
-    ]
-    return np.asarray(np.mean(layers, axis=0))
+    return vapour_transmittance(platform=platform, slant=slant, height=air.elevation + climb)
 
 
 def _lifted(air: Air, height: float) -> Air:
@@ -380,9 +414,10 @@ def _spread(nodes: Coefficients, *, position: NDArray[np.float64]) -> Coefficien
     def field(values: Array) -> Array:
         if np.all(values == values[:, :1]):
             return values[:, 0]
-        out = np.take(np.diff(values, axis=1), index, axis=1)
+        # Without bounds to check (the index is clipped already) `take` is twice as fast.
+        out = np.take(np.diff(values, axis=1), index, axis=1, mode="clip")
         out *= weight
-        out += np.take(values, index, axis=1)
+        out += np.take(values, index, axis=1, mode="clip")
         return out
 
     return _each(nodes, field)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
+from clearsight.bands import BANDS
 from clearsight.errors import ArgumentError
 from clearsight.simulate.atmosphere import Geometry
 
@@ -29,6 +30,8 @@ RADIUS_RANGE: Final[dict[Phase, tuple[float, float]]] = {"water": (4.0, 25.0), "
 """Effective radii in micrometres that the tables hold."""
 
 MAX_OPTICAL_DEPTH: Final = 256.0
+
+_WET_BANDS: Final = (tuple(BANDS).index("B09"), tuple(BANDS).index("B10"))
 
 # Interpolation in optical depth runs over log(1 + τ/τ₀): even steps in thin cirrus and in thunderclouds.
 _BEND: Final = 0.05
@@ -55,7 +58,14 @@ class CloudOptics:
     """Share of diffuse light from below that the cloud sends back down."""
 
 
-def cloud_optics(optical_depth: Array, *, phase: Phase, effective_radius: float, geometry: Geometry) -> CloudOptics:
+def cloud_optics(
+    optical_depth: Array,
+    *,
+    phase: Phase,
+    effective_radius: float,
+    geometry: Geometry,
+    vapour: Array | None = None,
+) -> CloudOptics:
     """Reflectance and transmittance of a cloud in the 13 bands.
 
     Parameters
@@ -68,6 +78,10 @@ def cloud_optics(optical_depth: Array, *, phase: Phase, effective_radius: float,
         Micrometres: 4 … 25 for water, 10 … 60 for ice. Bigger absorbs more in B11 and B12.
     geometry : Geometry
         Sun and view.
+    vapour : (13,) array, optional
+        Optical depth of the vapour inside the cloud per optical depth of the cloud, 0 … 3:
+        ``atmosphere.vapour_depth`` (per km) over the cloud's own optical depth per km. It dims the reflectance in B09
+        and B10, the more so the deeper light gets; the light that crosses the whole cloud is left to ``atmosphere``.
 
     Returns
     -------
@@ -101,7 +115,7 @@ def cloud_optics(optical_depth: Array, *, phase: Phase, effective_radius: float,
     _check(depth, phase=phase, effective_radius=effective_radius)
     top = min(max(float(depth.max(initial=0.0)), 0.05), MAX_OPTICAL_DEPTH)
     nodes = _BEND * np.expm1(np.linspace(0, _span(top), _NODES))
-    curves = _curves(phase, effective_radius, geometry=geometry, tau=nodes)
+    curves = _curves(phase, effective_radius, geometry=geometry, tau=nodes, vapour=vapour)
     position = np.log1p(np.minimum(depth, top) / np.float32(_BEND))
     position *= np.float32((_NODES - 1) / _span(top))
     index = np.minimum(position.astype(np.int32), _NODES - 2)
@@ -153,18 +167,23 @@ def extinction(phase: Phase, effective_radius: float) -> Array:
     return _at_radius(phase, "extinction", effective_radius).astype(np.float32)
 
 
-def _curves(phase: Phase, effective_radius: float, *, geometry: Geometry, tau: Floats) -> dict[str, Array]:
+def _curves(
+    phase: Phase, effective_radius: float, *, geometry: Geometry, tau: Floats, vapour: Array | None
+) -> dict[str, Array]:
     """Every field of ``CloudOptics`` as (13, n) over n optical depths."""
     sun, view = np.cos(np.radians([geometry.sun_zenith, geometry.view_zenith]))
     optical = _at_radius(phase, "extinction", effective_radius)[:, None] * tau
-    down, up = (_fit(phase, "transmittance", effective_radius, cosine=c, tau=tau) for c in (sun, view))
+    through = _at_radius(phase, "transmittance", effective_radius)
+    down, up = (_fit(through, cosine=c, tau=tau) for c in (sun, view))
     straight, straight_up = np.exp(-optical / sun), np.exp(-optical / view)
-    nadir = _fit(phase, "nadir", effective_radius, cosine=sun, tau=tau)
+    nadir = _fit(_at_radius(phase, "nadir", effective_radius), cosine=sun, tau=tau)
+    if vapour is not None:
+        nadir[list(_WET_BANDS)] = _fit(_in_vapour(phase, effective_radius, vapour), cosine=sun, tau=tau)
     curves = {
         "reflectance": np.maximum(nadir + _tilt(phase, effective_radius, geometry=geometry, optical=optical), 0.0),
         "transmittance": straight,
         "transmittance_diffuse": np.maximum(down - straight, 0.0),
-        "albedo": _fit(phase, "albedo", effective_radius, cosine=sun, tau=tau),
+        "albedo": _fit(_at_radius(phase, "albedo", effective_radius), cosine=sun, tau=tau),
         "up": np.maximum(up, straight_up),
         "up_direct": straight_up,
         "spherical_albedo": _along_tau(_at_radius(phase, "spherical_albedo", effective_radius), tau),
@@ -172,11 +191,18 @@ def _curves(phase: Phase, effective_radius: float, *, geometry: Geometry, tau: F
     return {name: np.ascontiguousarray(curve, dtype=np.float32) for name, curve in curves.items()}
 
 
-def _fit(phase: Phase, name: str, effective_radius: float, *, cosine: float, tau: Floats) -> Floats:
-    """One table (13, n) at a cosine of the zenith angle and n optical depths."""
-    table = _at_radius(phase, name, effective_radius)
+def _fit(table: Floats, *, cosine: float, tau: Floats) -> Floats:
+    """A table (band, tau, sun) at one cosine of the zenith angle and n optical depths: (band, n)."""
     nodes = np.cos(np.radians(_tables()["sun"]))
     return _along_tau(PchipInterpolator(nodes[::-1], table[:, :, ::-1], axis=2)(cosine), tau)
+
+
+def _in_vapour(phase: Phase, effective_radius: float, vapour: Array) -> Floats:
+    """Reflectance towards the zenith of B09 and B10 with vapour in the cloud: (2, tau, sun)."""
+    table = _at_radius(phase, "wet", effective_radius)
+    nodes = np.log1p(_tables()["vapour"] / 0.003)
+    wanted = np.log1p(np.clip(vapour[list(_WET_BANDS)].astype(np.float64), 0.0, _tables()["vapour"][-1]) / 0.003)
+    return np.stack([PchipInterpolator(nodes, band)(x) for band, x in zip(table, wanted, strict=True)])
 
 
 def _along_tau(table: Floats, tau: Floats) -> Floats:
@@ -205,7 +231,7 @@ def _tilt(phase: Phase, effective_radius: float, *, geometry: Geometry, optical:
 
 
 def _at_radius(phase: Phase, name: str, effective_radius: float) -> Floats:
-    """A table (13, …), linear in the logarithm of the effective radius."""
+    """A table (band, …), linear in the logarithm of the effective radius."""
     lut = _tables()
     nodes = np.log(lut[f"{phase}_radius"])
     position = float(np.interp(np.log(effective_radius), nodes, np.arange(nodes.size)))
@@ -216,9 +242,9 @@ def _at_radius(phase: Phase, name: str, effective_radius: float) -> Floats:
 
 def _lookup(curve: Array, index: NDArray[np.int32], weight: Array) -> Array:
     """Interpolate (13, n) curves at positions ``index + weight``."""
-    out = np.take(np.diff(curve, axis=1), index, axis=1)
+    out = np.take(np.diff(curve, axis=1), index, axis=1, mode="clip")
     out *= weight
-    out += np.take(curve, index, axis=1)
+    out += np.take(curve, index, axis=1, mode="clip")
     return out
 
 
@@ -232,7 +258,7 @@ def _check(depth: Array, *, phase: str, effective_radius: float) -> None:
     low, high = RADIUS_RANGE[phase]
     if not low <= effective_radius <= high:
         raise ArgumentError(
-            f"effective_radius={effective_radius!r} is out of range; the {phase} table holds {low:g} … {high:g} micrometres."
+            f"effective_radius={effective_radius!r} is out of range; {phase} tables hold {low:g} … {high:g} µm."
         )
     if not np.all(depth >= 0):
         raise ArgumentError(f"optical_depth has a minimum of {depth.min()}; expected 0 or more everywhere, and no NaN.")
