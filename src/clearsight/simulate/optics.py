@@ -18,7 +18,7 @@ from scipy.interpolate import PchipInterpolator
 
 from clearsight.bands import BANDS
 from clearsight.errors import ArgumentError
-from clearsight.simulate.atmosphere import Geometry
+from clearsight.simulate.air import Geometry
 
 Array = NDArray[np.float32]
 Floats = NDArray[np.float64]
