@@ -270,7 +270,12 @@ def read_scores(
     coords = xr_coords(grid)
     return xr.Dataset(
         {
-            name: xr.DataArray(decode(plane), dims=grid.dimensions, coords=coords, attrs=score_attrs(name))
+            name: xr.DataArray(
+                decode(plane),
+                dims=grid.dimensions,
+                coords=coords,
+                attrs={"long_name": score_description(name), "units": "1"},
+            )
             for name, plane in zip(SCORES, stored, strict=True)
         }
     )
@@ -294,13 +299,19 @@ def describe_file(path: str | os.PathLike[str]) -> WrittenFile:
     return WrittenFile(Path(path), Path(path).stat().st_size, "1220" + digest.hexdigest())
 
 
-def score_attrs(name: str) -> dict[str, str]:
-    """Attributes of a score variable, for people who print it."""
+def score_description(name: str) -> str:
+    """Say in words what a score is.
+
+    Examples
+    --------
+    >>> score_description("cs")
+    'How well the ground can be seen: 0 occluded, 1 clear'
+    """
     words = {
-        "cs": "how well the ground can be seen: 0 occluded, 1 clear",
-        "cs_cdf": "rank of cs among the possible scores of this place: 0 worst, 1 best",
+        "cs": "How well the ground can be seen: 0 occluded, 1 clear",
+        "cs_cdf": "Rank of cs among the possible scores of this place: 0 lowest, 1 highest",
     }
-    return {"long_name": words[name], "units": "1"}
+    return words[name]
 
 
 def _geobox(scores: xr.Dataset) -> GeoBox:
