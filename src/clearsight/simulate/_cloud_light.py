@@ -11,7 +11,6 @@ from scipy import ndimage
 
 from clearsight.bands import BANDS
 from clearsight.simulate import atmosphere
-from clearsight.simulate._atmosphere_tables import gas_transmittance, vapour_transmittance
 from clearsight.simulate.atmosphere import Air, Coefficients, Geometry, Platform
 from clearsight.simulate.clouds import CloudLayer
 from clearsight.simulate.optics import cloud_optics
@@ -98,12 +97,31 @@ class Illumination:
     """For each layer, lowest first, light (Y, X) on its canvas; None = all of it."""
 
 
-def optics(layer: CloudLayer, geometry: Geometry) -> Optics:
+def optics(layer: CloudLayer, *, air: Air, view: View) -> Optics:
     """Reflectance and transmittance of a layer's droplets or crystals, tabulated over optical depth."""
     tau = (np.expm1(np.linspace(0.0, np.log1p(_LARGEST * _BEND), _NODES)) / _BEND).astype(np.float32)
-    light = cloud_optics(tau, phase=layer.phase, effective_radius=layer.effective_radius, geometry=geometry)
+    light = cloud_optics(
+        tau,
+        phase=layer.phase,
+        effective_radius=layer.effective_radius,
+        geometry=view.geometry,
+        vapour=_vapour_within(layer, air=air, view=view),
+    )
     down = light.transmittance + light.transmittance_diffuse
     return Optics(reflect=light.reflectance, down=down, up=light.up, inner=light.spherical_albedo)
+
+
+def _vapour_within(layer: CloudLayer, *, air: Air, view: View) -> Array:
+    """Optical depth (13,) of the vapour between the droplets, per optical depth of the cloud."""
+    thin = layer.optical_depth[::COARSE, ::COARSE]
+    cloudy = thin > 0.5 * float(thin.mean())
+    if not cloudy.any():
+        return np.zeros(len(BANDS), dtype=np.float32)
+    top = float(layer.top_height[::COARSE, ::COARSE][cloudy].mean())
+    per_km = float(thin[cloudy].mean()) / max((top - layer.base_height) / 1000, 0.05)
+    height = max(0.0005 * (top + layer.base_height), air.elevation)
+    vapour = atmosphere.vapour_depth(height, air=air, geometry=view.geometry, platform=view.platform)
+    return np.asarray(np.clip(vapour / per_km, 0.0, 3.0), dtype=np.float32)
 
 
 def node_of(depth: Array) -> NDArray[np.intp]:
@@ -111,7 +129,7 @@ def node_of(depth: Array) -> NDArray[np.intp]:
     position = np.log1p(depth * np.float32(_BEND))
     position *= np.float32((_NODES - 1) / np.log1p(_LARGEST * _BEND))
     position += np.float32(0.5)
-    return np.minimum(position, _NODES - 1).astype(np.intp)
+    return np.asarray(np.minimum(position, _NODES - 1), dtype=np.intp)
 
 
 def illuminate(layers: list[CloudLayer], tables: list[Optics], *, ground: Array | float, view: View) -> Illumination:
@@ -241,20 +259,14 @@ def _air_above(layer: CloudLayer, *, air: Air, height: float, view: View) -> tup
     cloudy = layer.top_height[layer.optical_depth > 0]
     low, high = (float(cloudy.min()), float(cloudy.max())) if cloudy.size else (layer.base_height, layer.base_height)
     nodes = np.maximum(np.linspace(low, high, 4 if high - low > 200 else 2) / 1000, air.elevation)
-    gas = np.stack([_gas_at(float(z), air=air, view=view) for z in nodes])
+    gas = np.stack(
+        [atmosphere.gas_above(float(z), air=air, geometry=view.geometry, platform=view.platform) for z in nodes]
+    )
     tops = seen_from(layer.top_height, layer=layer, height=height, shift=view.shift(None), shape=view.shape)
     tops *= np.float32(0.001)
     column = np.stack([np.interp(tops, nodes, gas[:, band]) for band in _VAPOUR_BANDS]).astype(np.float32)
     middle = max(0.0005 * (low + high), air.elevation)
     return atmosphere.above(air, view.geometry, height=middle, platform=view.platform), column
-
-
-def _gas_at(height: float, *, air: Air, view: View) -> NDArray[np.float64]:
-    """`atmosphere.gas_above`, (13,), without the scattering that it computes on the way."""
-    airmass = float(np.sum(1 / np.cos(np.radians([view.geometry.sun_zenith, view.geometry.view_zenith]))))
-    dry = gas_transmittance(platform=view.platform, ozone=air.ozone * airmass, airmass=airmass, height=height)
-    left = np.exp(-(height - air.elevation) / air.vapour_height)
-    return dry * vapour_transmittance(platform=view.platform, slant=air.water_vapour * airmass * left, height=height)
 
 
 def shrink(field: Array, step: int) -> Array:

@@ -133,7 +133,7 @@ def render(
     air = clear if usual else atmosphere.coefficients(sky.air, geometry, platform=platform)
 
     layers = sorted(sky.layers, key=lambda layer: layer.base_height)
-    tables = [optics(layer, geometry) for layer in layers]
+    tables = [optics(layer, air=thin_air, view=view) for layer in layers]
     sun = illuminate(layers, tables, ground=ground, view=view)
     stray_light, stray = _stray(layers, tables, view=view, up_diffuse=clear.up_diffuse)
     if layers:

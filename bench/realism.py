@@ -1,0 +1,193 @@
+"""How like the real world is the simulated one? Five features of simulated L1C pixels against real ones, class by class.
+
+    python bench/realism.py --histograms ../shared/data/realism/l1c_class_histograms.npz --places 200
+
+The real side: joint histograms over 3.67 million pixels that people labelled, from about a hundred scenes all over the
+world (Hollstein et al. 2016, doi:10.3390/rs8080666). The simulated side: places of every kind, any date, latitude and
+sky, through the sensor, each pixel classed by its truth. Printed for each class:
+
+* coverage: share of the real probability in cells where the simulated density is at least a tenth of the real one. What
+  the simulated world lacks, a model can't learn;
+* overlap: 1 - total variation, of each feature alone;
+* accuracy of a classifier (gradient-boosted trees; needs scikit-learn) that tells real from simulated: 0.5 is perfect.
+  It's tested on places that it wasn't trained on.
+
+Run with ``--seed`` other than 0 to see how much of that is chance. ``--save`` keeps the numbers, ``--compare`` prints
+them beside the new ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+
+from clearsight.bands import BANDS
+from clearsight.simulate.atmosphere import Geometry
+from clearsight.simulate.clouds import CloudLayer
+from clearsight.simulate.render import Rendered, render
+from clearsight.simulate.sensor import observe, regrid
+from clearsight.simulate.sky import Sky, draw_air, draw_sky
+from clearsight.simulate.surfaces import KINDS, make_surface, surface_reflectance, terrain_light
+from clearsight.simulate.weather import season, sun_zenith
+
+CLASSES = ("clear", "water", "shadow", "cirrus", "cloud", "snow")
+FEATURES = ("B03", "B09-B01", "B10/B02", "B12", "B02/B8A")
+B01, B02, B03, B8A, B09, B10, B11, B12 = (tuple(BANDS).index(n) for n in "B01 B02 B03 B8A B09 B10 B11 B12".split())
+CELLS = 26
+HIGH = {"thin_cirrus", "thick_cirrus", "contrails"}
+
+
+def features(toa: np.ndarray) -> np.ndarray:
+    """(13, n) reflectance to the histogram's (5, n) features."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = [np.nan_to_num((toa[a] - toa[b]) / (toa[a] + toa[b])) for a, b in ((B10, B02), (B02, B8A))]
+    return np.stack([toa[B03], toa[B09] - toa[B01], ratio[0], toa[B12], ratio[1]])
+
+
+def cell_of(values: np.ndarray, edges: list[np.ndarray]) -> np.ndarray:
+    """Flat index of the cell of each pixel; values below an axis' first edge count as its first cell."""
+    index = [np.clip(np.searchsorted(edges[a], values[a], side="right") - 1, 0, CELLS - 1) for a in range(5)]
+    return np.ravel_multi_index(index, (CELLS,) * 5).astype(np.uint32)
+
+
+def classes_of(frame: Rendered, reflectance: np.ndarray, layers: tuple[CloudLayer, ...]) -> dict[str, np.ndarray]:
+    """(y, x) mask of each class, from the truth."""
+    kinds = {layer.kind for layer in layers}
+    depth = frame.optical_depth
+    seen = frame.q >= 0.92
+    snow = frame.cause == 4
+    green, infrared, swir = reflectance[B03], reflectance[B8A], reflectance[B11]
+    water = (green > infrared) & (swir < 0.06) & (infrared < 0.15) & ~snow
+    cirrus = np.isin(frame.cause, (1, 2)) & (depth > 0.1) & (depth < 6) if kinds and kinds <= HIGH else depth < -1
+    return {
+        "clear": seen & ~snow & ~water,
+        "water": seen & water,
+        "snow": seen & snow,
+        "shadow": (frame.cause == 3) & (frame.q < 0.5),
+        "cirrus": cirrus,
+        "cloud": (frame.cause == 1) & (depth >= 5) & ~cirrus if not kinds <= HIGH else depth < -1,
+    }
+
+
+def draw_frame(place: int, number: int, *, kind: str, size: int, seed: int, surfaces: dict[int, object]):  # type: ignore[no-untyped-def]
+    """One observation of a place: reflectance, rendering, sky and what the sensor delivers."""
+    rng = np.random.default_rng([seed, place, number])
+    latitude = float(np.random.default_rng([seed, place]).uniform(-60, 72))
+    if place not in surfaces:
+        surfaces.clear()
+        surfaces[place] = make_surface(kind, shape=(size, size), seed=seed * 100_003 + place, latitude=latitude)
+    surface = surfaces[place]
+    day = date(2019, 1, 1) + timedelta(days=int(rng.integers(0, 5 * 365)))
+    zenith = float(np.clip(sun_zenith(day, latitude=latitude) + rng.normal(0, 3), 15, 78))
+    sun = Geometry(
+        sun_zenith=zenith,
+        sun_azimuth=float(rng.normal(150 if latitude > 10 else 50, 15)),
+        view_zenith=float(rng.uniform(1, 11)),
+        view_azimuth=float(rng.choice([105.0, 285.0])),
+    )
+    reflectance = surface_reflectance(surface, date=day)
+    light = terrain_light(surface, sun_zenith=sun.sun_zenith, sun_azimuth=sun.sun_azimuth)
+    draw = int(rng.integers(2**31))
+    warm = 0.5 + 0.5 * np.cos(2 * np.pi * (season(day, latitude=latitude) - 200) / 365.25)
+    air = draw_air(draw, latitude=latitude, season=float(warm), elevation=float(surface.elevation.mean()) / 1000)
+    sky = draw_sky(draw, shape=(size, size), elevation=surface.elevation, air=air)
+    frame = render(reflectance, sky=sky, geometry=sun, light=light, elevation=surface.elevation, seed=draw)
+    toa = regrid(observe(frame.toa, seed=draw, sun_zenith=zenith))
+    return reflectance, frame, sky, toa
+
+
+def simulate(*, places: int, frames: int, size: int, seed: int, edges: list[np.ndarray]) -> dict[str, list[np.ndarray]]:
+    """For each class, a list over places of the cells of its pixels."""
+    found: dict[str, list[np.ndarray]] = {name: [] for name in CLASSES}
+    surfaces: dict[int, object] = {}
+    for place in range(places):
+        here: dict[str, list[np.ndarray]] = {name: [] for name in CLASSES}
+        for number in range(frames):
+            kind = KINDS[place % len(KINDS)]
+            reflectance, frame, sky, toa = draw_frame(
+                place, number, kind=kind, size=size, seed=seed, surfaces=surfaces
+            )
+            assert isinstance(sky, Sky)
+            for name, mask in classes_of(frame, reflectance, sky.layers).items():
+                here[name].append(cell_of(features(toa[:, mask]), edges))
+        for name in CLASSES:
+            found[name].append(np.concatenate(here[name]))
+    return found
+
+
+def coverage(real_index: np.ndarray, real_p: np.ndarray, cells: np.ndarray) -> float:
+    where, counts = np.unique(cells, return_counts=True)
+    place = np.minimum(np.searchsorted(where, real_index), where.size - 1)
+    share = np.where(where[place] == real_index, counts[place], 0) / max(cells.size, 1)
+    return float(real_p[share >= 0.1 * real_p].sum())
+
+
+def overlaps(real_index: np.ndarray, real_p: np.ndarray, cells: np.ndarray) -> list[float]:
+    real, drawn = (np.unravel_index(index, (CELLS,) * 5) for index in (real_index, cells))
+    out = []
+    for axis in range(5):
+        there = np.bincount(real[axis], real_p, CELLS)
+        here = np.bincount(drawn[axis], minlength=CELLS) / max(cells.size, 1)
+        out.append(float(np.minimum(here, there).sum()))
+    return out
+
+
+def told_apart(real_index: np.ndarray, real_p: np.ndarray, by_place: list[np.ndarray], *, count: int = 40_000) -> float:
+    """Accuracy of trees that tell real from simulated cells, on places that they weren't trained on."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    rng = np.random.default_rng(1)
+    parts = []
+    for half in (0, 1):
+        pool = np.concatenate([c for c in by_place[half::2]] or [np.zeros(0, dtype=np.uint32)])
+        if pool.size < 200:
+            return float("nan")
+        real = rng.choice(real_index, count, p=real_p / real_p.sum())
+        x = np.stack(np.unravel_index(np.concatenate([real, rng.choice(pool, count)]), (CELLS,) * 5), -1)
+        parts.append((x, np.repeat([0, 1], count)))
+    trees = HistGradientBoostingClassifier(max_iter=60, max_leaf_nodes=31).fit(*parts[0])
+    return float(trees.score(*parts[1]))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--histograms", type=Path, required=True)
+    parser.add_argument("--places", type=int, default=17 * 8)
+    parser.add_argument("--frames", type=int, default=6, help="of each place")
+    parser.add_argument("--size", type=int, default=96, help="pixels of a frame's side")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--save", type=Path)
+    parser.add_argument("--compare", type=Path)
+    arguments = parser.parse_args()
+
+    with np.load(arguments.histograms) as file:
+        table = {name: file[name] for name in file}
+    edges = [table[f"edges_{axis}"] for axis in range(5)]
+    start = time.perf_counter()
+    found = simulate(
+        places=arguments.places, frames=arguments.frames, size=arguments.size, seed=arguments.seed, edges=edges
+    )
+    print(f"{arguments.places} places x {arguments.frames} frames in {time.perf_counter() - start:.0f} s")
+    before = json.loads(arguments.compare.read_text()) if arguments.compare else {}
+    numbers: dict[str, list[float]] = {}
+    print(f"{'class':8}{'pixels':>9}{'coverage':>10}  overlap {'  '.join(f'{n:>8}' for n in FEATURES)}{'told apart':>12}")
+    for name in CLASSES:
+        index, p = table[f"{name}_index"], table[f"{name}_p"]
+        cells = np.concatenate(found[name])
+        numbers[name] = [coverage(index, p, cells), *overlaps(index, p, cells), told_apart(index, p, found[name])]
+        for row, label in ((before.get(name), "before"), (numbers[name], "")):
+            if row:
+                size = f"{cells.size:>9}" if not label else f"{label:>9}"
+                middle = "  ".join(f"{v:8.2f}" for v in row[1:6])
+                print(f"{name:8}{size}{row[0]:10.2f}          {middle}{row[6]:12.2f}")
+    if arguments.save:
+        arguments.save.write_text(json.dumps(numbers))
+
+
+if __name__ == "__main__":
+    main()
