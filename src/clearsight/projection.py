@@ -50,11 +50,11 @@ _LIMIT_SLACK: Final = (1.3, 0.02)
 _ENOUGH: Final = 0.5
 """Evidence (`reference.Reference.count`) from which on a pixel has a clear reference."""
 _MOST_TRUST: Final = 0.95
-"""Share of pass two in the score where there's enough evidence; pass one has the rest."""
+"""Share of pass two in the amplitudes where there's enough evidence; pass one has the rest."""
 _VEIL_BLUR: Final = 0.6
 _SHADE_BLUR: Final = 1.2
 """Standard deviation in pixels of the smoothing of amplitudes; shade is noisier, and its edges are soft."""
-_BLOCK_VALUES: Final = 8_000_000
+_BLOCK_VALUES: Final = 4_000_000
 _FILL: Final = np.float32(0.1)
 """Reflectance put in place of nodata; it takes part in nothing."""
 
@@ -136,13 +136,12 @@ def _score_block(
     bands: Mapping[str, FloatArray], *, level: Level, dates: Dates, context: bool
 ) -> tuple[FloatArray, BoolArray]:
     block = _block(bands, level=level)
-    first = first_look(block.bands, block.spectra)
-    cs = _score(*_smoothed(block, *first))
+    veil, shade = first_look(block.bands, block.spectra)
     alone = block.valid
     if context and len(block.valid) > 1:
-        veil, shade, count = _compare(block, _score(*first), others(dates))
-        cs += _known(count) * (_score(*_smoothed(block, veil, shade)) - cs)
+        veil, shade, count = _compare(block, veil, shade, others(dates))
         alone = block.valid & (count < np.float32(_ENOUGH))
+    cs = _score(_smooth(veil, block.valid, _VEIL_BLUR), _smooth(shade, block.valid, _SHADE_BLUR))
     cs[~block.valid] = np.nan
     return cs, alone
 
@@ -163,8 +162,10 @@ def _block(bands: Mapping[str, FloatArray], *, level: Level) -> _Block:
     return _Block(values=values, bands=named, valid=valid, spectra=spectra)
 
 
-def _compare(block: _Block, first: FloatArray, close: NDArray[np.float64]) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Veil and shade by pass two, and the evidence behind them, (time, y, x), from the scores of pass one.
+def _compare(
+    block: _Block, first_veil: FloatArray, first_shade: FloatArray, close: NDArray[np.float64]
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Veil and shade by both passes, and the evidence behind pass two, (time, y, x), from those of pass one.
 
     Nothing is smoothed in here: each round would widen the surroundings that a pixel depends on.
     """
@@ -172,23 +173,19 @@ def _compare(block: _Block, first: FloatArray, close: NDArray[np.float64]) -> tu
     limit = (factor * veil_limit(block.bands, block.spectra) + extra) * (1.0 - snow(block.bands))
     floor = cirrus(block.bands["B10"]) if "B10" in block.bands else np.float32(0.0)
     land = 1.0 - water(block.bands)
-    cs = first
+    veil, shade = first_veil, first_shade
     for _ in range(_ROUNDS):
-        weight = trust(block.bands["B02"], cs, block.valid)
+        weight = trust(block.bands["B02"], _score(veil, shade), block.valid)
         centre, count = leave_one_out(block.values, weight, close)
         veil, shade = _amplitudes(block, centre)
         veil -= _scatter(veil, weight)
         shade -= _scatter(shade, weight)
         veil = np.maximum(np.clip(veil, 0.0, limit), floor)
         shade = np.maximum(shade, 0.0) * land
-        cs = first + _known(count) * (_score(veil, shade) - first)
+        known = np.float32(_MOST_TRUST) * np.minimum(count * np.float32(1.0 / _ENOUGH), 1.0)
+        veil = first_veil + known * (veil - first_veil)
+        shade = first_shade + known * (shade - first_shade)
     return veil, shade, count
-
-
-def _known(count: FloatArray) -> FloatArray:
-    """Share of pass two in the score, by the evidence behind it."""
-    share: FloatArray = np.float32(_MOST_TRUST) * np.minimum(count * np.float32(1.0 / _ENOUGH), 1.0)
-    return share
 
 
 def _amplitudes(block: _Block, centre: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -250,10 +247,6 @@ def _score(veil: FloatArray, shade: FloatArray) -> FloatArray:
     lit = 1.0 - np.minimum(shade, np.float32(1.0))
     score: FloatArray = np.multiply(np.square(np.square(clear)) * clear, np.square(lit), dtype=np.float32)
     return score
-
-
-def _smoothed(block: _Block, veil: FloatArray, shade: FloatArray) -> tuple[FloatArray, FloatArray]:
-    return _smooth(veil, block.valid, _VEIL_BLUR), _smooth(shade, block.valid, _SHADE_BLUR)
 
 
 def _smooth(field: FloatArray, valid: BoolArray, sigma: float) -> FloatArray:

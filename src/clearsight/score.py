@@ -16,6 +16,7 @@ DEFAULT_MODEL: Final = "projection"
 MODELS: Final = ("projection",)
 """Names that `score` takes as ``model``."""
 
+_CDF_PIXELS: Final = 32_768
 _DIMS: Final = ("time", "y", "x")
 _CS_CDF_LONG_NAME: Final = "rank of the score among all scores of its place"
 
@@ -134,7 +135,11 @@ def _kernel(*bands: FloatArray, names: tuple[str, ...], level: Level, dates: Dat
     cs, alone = projection.score_frames(dict(zip(names, bands, strict=True)), level=level, dates=dates, context=context)
     planes = np.empty((3, *cs.shape), dtype=np.float32)
     planes[0] = cs
-    planes[1] = cdf.rank(cs, cdf.histogram(cs))
+    # A few rows at a time: the histogram has 21 planes.
+    rows = max(1, _CDF_PIXELS // cs.shape[2])
+    for start in range(0, cs.shape[1], rows):
+        strip = cs[:, start : start + rows]
+        planes[1, :, start : start + rows] = cdf.rank(strip, cdf.histogram(strip))
     planes[2] = alone
     return planes
 
