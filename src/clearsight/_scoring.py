@@ -167,7 +167,7 @@ def _broken(items: Sequence[pystac.Item], window: GeoBox, *, bands: list[str]) -
 
 
 def _put_piece(scores: xr.Dataset, piece: SubTile, raws: dict[str, Path], alone: dict[str, list[bool]]) -> None:
-    """Put the core of a sub-tile into each frame's file; note for each whether it had no context at all."""
+    """Put the core of a sub-tile into each frame's file; note for each whether it had no context."""
     rows, cols = piece.inner
     corner = piece.core[0].start, piece.core[1].start
     for number, index in enumerate(scores["id"].values):
@@ -177,7 +177,8 @@ def _put_piece(scores: xr.Dataset, piece: SubTile, raws: dict[str, Path], alone:
         if not np.isfinite(core["cs"]).any():
             continue
         put_scores(raws[index], np.stack([encode(core[name].to_numpy()) for name in SCORES]), at=corner)
-        alone[index].append(bool(core["no_context"] >= 1))
+        # Most, not all: the halo may reach into ground that other dates have seen.
+        alone[index].append(bool(core["no_context"] > 0.5))
 
 
 def _publish(frame: Frame, raw: Path, geobox: GeoBox, *, no_context: float, job: Job) -> pystac.Item:

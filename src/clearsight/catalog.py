@@ -58,7 +58,7 @@ class Result:
     geobox: GeoBox
     """Its grid."""
     no_context: float
-    """Share of sub-tiles (of those with valid pixels) that were scored without any temporal context, in [0, 1]."""
+    """Share of sub-tiles in [0, 1], of those with valid pixels, where most pixels had no clear reference in time."""
     generated: datetime
     """When."""
 
