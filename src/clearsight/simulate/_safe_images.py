@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 from pathlib import Path
+from shutil import copyfile
 from typing import Final
 from xml.etree import ElementTree as ET
 
 import numpy as np
-import rasterio
+import rasterio.shutil
 from affine import Affine
 from numpy.typing import NDArray
 from rasterio.features import shapes
+from rasterio.io import MemoryFile
 
 from clearsight.bands import BANDS, NODATA_DN, SATURATED_DN
 from clearsight.simulate._safe_names import Product
@@ -109,36 +112,45 @@ def _native_gsd(name: str) -> int:
 
 
 def _write_all(product: Product, jobs: list[tuple[Path, Image, int]]) -> None:
-    # GDAL releases Python's lock while it compresses, so two threads use two cores.
+    # Most quality masks of a product are the same, band by band: each is compressed once, then copied.
+    first: dict[tuple[object, ...], Path] = {}
+    copies: list[tuple[Path, Path]] = []
     with ThreadPoolExecutor(2) as pool:
-        done = [pool.submit(_write_jp2, path, image, product, gsd) for path, image, gsd in jobs]
-        for job in done:
+        waiting = []
+        for path, image, gsd in jobs:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            key = (gsd, image.shape, image.dtype.str, sha256(image.tobytes()).digest())
+            if key in first:
+                copies.append((first[key], path))
+            else:
+                first[key] = path
+                waiting.append(pool.submit(_write_jp2, path, image, product, gsd))
+        for job in waiting:
             job.result()
+    for source, path in copies:
+        copyfile(source, path)
 
 
 def _write_jp2(path: Path, image: Image, product: Product, gsd: int) -> None:
     planes = image[None] if image.ndim == 2 else image
     count, rows, columns = planes.shape
-    transform: Affine = product.transform(gsd)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with rasterio.open(
-        path,
-        "w",
-        driver="JP2OpenJPEG",
-        width=columns,
-        height=rows,
-        count=count,
-        dtype=planes.dtype,
-        crs=f"EPSG:{product.epsg}",
-        transform=transform,
-        QUALITY="100",
-        REVERSIBLE="YES",
-        YCBCR420="NO",
-        BLOCKXSIZE=512,
-        BLOCKYSIZE=512,
-        RESOLUTIONS=5 if min(rows, columns) >= 64 else 2,
-    ) as dataset:
-        dataset.write(planes)
+    grid = {"width": columns, "height": rows, "crs": f"EPSG:{product.epsg}", "transform": product.transform(gsd)}
+    # By way of memory, since rasterio's copy releases Python's lock while GDAL compresses, and its writer doesn't.
+    with MemoryFile() as memory:
+        with memory.open(driver="GTiff", count=count, dtype=planes.dtype, **grid) as dataset:
+            dataset.write(planes)
+        with memory.open() as dataset:
+            rasterio.shutil.copy(
+                dataset,
+                path,
+                driver="JP2OpenJPEG",
+                QUALITY="100",
+                REVERSIBLE="YES",
+                YCBCR420="NO",
+                BLOCKXSIZE=512,
+                BLOCKYSIZE=512,
+                RESOLUTIONS=5 if min(rows, columns) >= 64 else 2,
+            )
 
 
 def _image_masks(

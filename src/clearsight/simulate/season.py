@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
@@ -23,22 +23,23 @@ REPROCESSED: Final = "05.00"
 _BASELINES: Final = ((date(2021, 3, 30), "03.00"), (date(2021, 6, 30), "03.01"))
 """Processing baseline of the products made on the day itself, from a date on."""
 
-# Each kind of sky: layers of cloud, each a kind and how much of the sky it covers. Haze has no layer: it is in the air.
-SKIES: Final[dict[str, tuple[tuple[str, float], ...]]] = {
+# Haze has no layer: it is in the air.
+SKIES: Final[dict[str, tuple[tuple[str, float, float | None], ...]]] = {
     "clear": (),
-    "nearly clear": (("cumulus", 0.04),),
-    "broken cumulus": (("cumulus", 0.35),),
-    "overcast": (("overcast", 1.0),),
-    "thin cirrus": (("thin_cirrus", 0.8),),
+    "nearly clear": (("cumulus", 0.04, None),),
+    "broken cumulus": (("cumulus", 0.35, None),),
+    "overcast": (("overcast", 1.0, None),),
+    "thin cirrus": (("thin_cirrus", 0.9, 0.3),),
     "haze": (),
-    "broken stratus": (("broken_stratus", 0.6),),
-    "towering cumulus": (("congestus", 0.3), ("cumulus", 0.15)),
-    "altocumulus": (("altocumulus", 0.75),),
-    "cumulus under cirrus": (("cumulus", 0.2), ("thick_cirrus", 0.6)),
-    "scattered cumulus": (("cumulus", 0.15),),
-    "veil": (("haze_veil", 0.9),),
+    "broken stratus": (("broken_stratus", 0.6, None),),
+    "towering cumulus": (("congestus", 0.3, None), ("cumulus", 0.15, None)),
+    "altocumulus": (("altocumulus", 0.6, None),),
+    "cumulus under cirrus": (("cumulus", 0.2, None), ("thick_cirrus", 0.6, None)),
+    "scattered cumulus": (("cumulus", 0.15, None),),
+    "veil": (("haze_veil", 0.9, 0.4),),
 }
-"""What the sky can do."""
+"""What the sky can do: layers of cloud, each a kind, the share of sky it covers, and the mean optical depth where it
+is, if that must not be left to chance."""
 
 _SEASON: Final = (
     "clear", "broken cumulus", "overcast", "nearly clear", "thin cirrus", "haze", "broken stratus", "clear",
@@ -127,10 +128,10 @@ def make_sky(day: Day, *, seed: int, elevation: Array) -> Sky:
     """
     rng = _chance(seed, 2, day.number)
     layers: list[CloudLayer] = []
-    for kind, cover in SKIES[day.sky]:
-        layers.append(
-            make_clouds(kind, shape=elevation.shape, seed=int(rng.integers(2**31)), cover=cover, elevation=elevation)
-        )
+    for kind, cover, mean in SKIES[day.sky]:
+        key = int(rng.integers(2**31))
+        layer = make_clouds(kind, shape=elevation.shape, seed=key, cover=cover, elevation=elevation)
+        layers.append(layer if mean is None else _thinned(layer, mean=mean))
     # Water vapour follows the warmth of the season; aerosol is what the usual day in the middle latitudes has.
     warmth = np.cos(2 * np.pi * (day.date.timetuple().tm_yday - 205) / 365.25)
     vapour = float(np.clip(1.7 + 0.9 * warmth + 0.3 * rng.standard_normal(), 0.4, 4.0))
@@ -140,6 +141,11 @@ def make_sky(day: Day, *, seed: int, elevation: Array) -> Sky:
         aot = np.clip(np.float32(0.6) + np.float32(0.15) * plume, 0.25, 1.2)
     air = Air(aot=aot, water_vapour=vapour, ozone=0.34, elevation=float(elevation.mean()) / 1000)
     return Sky(tuple(layers), air, bool(rng.integers(2)))
+
+
+def _thinned(layer: CloudLayer, *, mean: float) -> CloudLayer:
+    depth = layer.optical_depth
+    return replace(layer, optical_depth=depth * np.float32(mean / max(float(depth[depth > 0].mean()), 1e-6)))
 
 
 def _chance(seed: int, *keys: int) -> np.random.Generator:

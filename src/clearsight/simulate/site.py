@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -122,7 +123,7 @@ def simulate(
     dates : int
         Passes of Sentinel-2A and 2B from 2021-04-26 on, five or ten days apart; at least 1.
     progress : callable, optional
-        Called with (frames done, frames in all, what comes next).
+        Called with (frames done, frames to do in all, what was done last).
 
     Returns
     -------
@@ -151,18 +152,12 @@ def simulate(
     _claim(folder, request)
     days = plan_season(seed, dates=dates)
     site = Simulated(folder, tuple(_frame(folder, day, shape) for day in days))
-    surface = None
-    for day, frame in zip(days, site.frames, strict=True):
-        if progress is not None:
-            progress(day.number, dates, f"{frame.date}: {frame.sky}")
-        if all(path.exists() for path in frame.files):
-            continue
-        surface = surface or make_surface("mixed", shape=shape, seed=seed, latitude=LATITUDE)
-        _write_frame(frame, day=day, surface=surface, seed=seed)
+    missing = [pair for pair in zip(site.frames, days, strict=True) if not all(path.exists() for path in pair[0].files)]
+    if missing:
+        surface = make_surface("mixed", shape=shape, seed=seed, latitude=LATITUDE)
+        _write_frames(missing, surface=surface, seed=seed, progress=progress or _silent)
     with whole_file(folder / "README.txt") as part:
         part.write_text(_readme(site), encoding="utf-8")
-    if progress is not None:
-        progress(dates, dates, "done")
     return site
 
 
@@ -221,6 +216,26 @@ def _product(level: Level, day: Day, shape: tuple[int, int], *, cloud_cover: flo
         nadir_offset=NADIR_OFFSET,
         cloud_cover=cloud_cover,
     )
+
+
+def _write_frames(
+    missing: list[tuple[Frame, Day]], *, surface: Surface, seed: int, progress: Callable[[int, int, str], None]
+) -> None:
+    # Two at a time: NumPy, SciPy and GDAL release Python's lock while they work; more would cost memory.
+    progress(0, len(missing), "ground")
+    with ThreadPoolExecutor(2) as pool:
+        jobs = {pool.submit(_write_frame, frame, day=day, surface=surface, seed=seed): frame for frame, day in missing}
+        try:
+            for done, job in enumerate(as_completed(jobs), start=1):
+                job.result()
+                progress(done, len(missing), f"{jobs[job].date}: {jobs[job].sky}")
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _silent(done: int, total: int, what: str) -> None:
+    pass
 
 
 def _write_frame(frame: Frame, *, day: Day, surface: Surface, seed: int) -> None:
