@@ -89,8 +89,10 @@ def write_jp2(
         transform=Affine(gsd, 0, left, 0, -gsd, top),
         QUALITY="100",
         REVERSIBLE="YES",
-        BLOCKXSIZE=block,
-        BLOCKYSIZE=block,
+        RESOLUTIONS="5",
+        tiled=True,
+        blockxsize=block,
+        blockysize=block,
     ) as dataset:
         dataset.write(layers)
 

@@ -74,7 +74,8 @@ def _grid_of(like: Any) -> GeoBox:
         raise ArgumentError(
             f"like={type(like).__name__}: expected a GeoBox, or a Dataset or DataArray with x, y and spatial_ref."
         )
-    return grid
+    code = None if grid.crs is None else grid.crs.to_epsg()
+    return grid if code is None else GeoBox(grid.shape, grid.transform, f"EPSG:{code}")
 
 
 def _check_tiles(items: Sequence[pystac.Item], *, bbox: Any, crs: Any, resolution: float | None) -> None:

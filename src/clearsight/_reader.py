@@ -7,8 +7,11 @@ samples sit on the *first* pixel of each group instead of in its middle, a shift
 
 from __future__ import annotations
 
+import math
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, Final
 
 import numpy as np
@@ -16,6 +19,7 @@ import rasterio
 import rasterio.errors
 from affine import Affine
 from numpy.typing import NDArray
+from odc.geo import xy_
 from odc.geo.converters import rio_geobox
 from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
@@ -34,6 +38,14 @@ Roi = tuple[slice, slice]
 
 AUTO: Final = "auto"
 """Resampling by circumstance: none on the same grid, bilinear to finer pixels, average to coarser ones."""
+
+_COARSER: Final = 1.25
+"""Pixels of an image per pixel of the grid from which on they are averaged, no longer interpolated."""
+
+_SQUARE: Final = 256
+"""Pixels along a side of the squares in which other reference systems are computed."""
+
+_WARPING: Final = threading.Lock()
 
 _NOTHING: Final[Roi] = (slice(0, 0), slice(0, 0))
 
@@ -97,38 +109,85 @@ def read(source: Source, grid: GeoBox, *, resampling: str = AUTO) -> tuple[Roi, 
 
 def _read(dataset: rasterio.DatasetReader, source: Source, grid: GeoBox, resampling: str) -> tuple[Roi, Float]:
     _check(dataset, source)
+    if grid.crs != CRS(dataset.crs):
+        return _read_foreign(dataset, source, grid, resampling)
     overlap = compute_reproject_roi(rio_geobox(dataset), grid, ttol=0.01)
     roi = _plain(overlap.roi_dst)
     if roi_is_empty(roi) or roi_is_empty(overlap.roi_src):
         return _NOTHING, np.empty((0, 0), np.float32)
     if overlap.paste_ok and overlap.read_shrink == 1:
         return roi, _values(dataset, source, _plain(overlap.roi_src))
-    method = _method(resampling, overlap, source)
-    pixels, transform = _pixels(dataset, source, overlap, method)
+    scale = _scale(dataset, overlap)
+    method = _method(resampling, scale, source)
+    pixels, transform, level = _pixels(dataset, source, overlap, scale=scale, method=method)
     part = grid[roi]
-    aligned = part.crs == CRS(dataset.crs)
-    if aligned and method == Resampling.average and is_whole(pixels, transform, part):
+    if method == Resampling.average and is_whole(pixels, transform, part):
         return roi, block_mean(pixels, transform, part)
-    if aligned and method == Resampling.bilinear and overlap.scale <= 1.001:
+    if method == Resampling.bilinear and scale < _COARSER:
         return roi, interpolate(pixels, transform, part)
-    return roi, _warp(pixels, transform, part, crs=dataset.crs, method=method)
+    return roi, _warp(pixels, transform, part, crs=dataset.crs, method=method, scale=scale / (1 << level))
 
 
-def _warp(pixels: Float, transform: Affine, grid: GeoBox, *, crs: Any, method: Resampling) -> Float:
+def _read_foreign(dataset: rasterio.DatasetReader, source: Source, grid: GeoBox, resampling: str) -> tuple[Roi, Float]:
+    """Read into a grid of another reference system.
+
+    GDAL interpolates coordinates between the ends of a window's rows, so what it returns depends on the window. Fixed
+    squares of the grid, whatever the window, make values independent of the chunks.
+    """
+    area, crop = _whole_squares(grid)
+    overlap = compute_reproject_roi(rio_geobox(dataset), area)
+    if roi_is_empty(overlap.roi_dst) or roi_is_empty(overlap.roi_src):
+        return _NOTHING, np.empty((0, 0), np.float32)
+    scale = _scale(dataset, overlap)
+    method = _method(resampling, scale, source)
+    pixels, transform, level = _pixels(dataset, source, overlap, scale=scale, method=method)
+    values = np.full(area.shape, np.nan, np.float32)
+    for top, left in product(range(0, area.shape.y, _SQUARE), range(0, area.shape.x, _SQUARE)):
+        square = slice(top, top + _SQUARE), slice(left, left + _SQUARE)
+        values[square] = _warp(
+            pixels, transform, area[square], crs=dataset.crs, method=method, scale=scale / (1 << level)
+        )
+    return (slice(0, grid.shape.y), slice(0, grid.shape.x)), values[crop]
+
+
+def _whole_squares(grid: GeoBox) -> tuple[GeoBox, Roi]:
+    """Grow a grid to whole squares, counted from the origin of its reference system; and where it lies in there."""
+    pixel = grid.transform
+    top, left = round(pixel.f / pixel.e) % _SQUARE, round(pixel.c / pixel.a) % _SQUARE
+    rows, columns = grid.shape
+    height, width = (-(-size // _SQUARE) * _SQUARE for size in (top + rows, left + columns))
+    corner = _window_transform(pixel, (slice(-top, 0), slice(-left, 0)))
+    return GeoBox((height, width), corner, grid.crs), (slice(top, top + rows), slice(left, left + columns))
+
+
+def _warp(pixels: Float, transform: Affine, grid: GeoBox, *, crs: Any, method: Resampling, scale: float) -> Float:
     values = np.full(grid.shape, np.nan, np.float32)
-    reproject(
-        pixels,
-        values,
-        src_transform=transform,
-        src_crs=crs,
-        src_nodata=np.nan,
-        dst_transform=grid.transform,
-        dst_crs=str(grid.crs),
-        dst_nodata=np.nan,
-        resampling=method,
-        tolerance=0.0,  # GDAL's approximation of coordinates depends on the window, and so would the values
-    )
+    # Left to itself, GDAL derives the width of its kernels from the window.
+    density = min(1.0, 1 / scale)
+    # rasterio silences a warning of its own here, in a way that fails when two threads do it at once.
+    with _WARPING:
+        reproject(
+            pixels,
+            values,
+            src_transform=transform,
+            src_crs=crs,
+            src_nodata=np.nan,
+            dst_transform=grid.transform,
+            dst_crs=str(grid.crs),
+            dst_nodata=np.nan,
+            resampling=method,
+            XSCALE=density,
+            YSCALE=density,
+        )
     return values
+
+
+def _scale(dataset: rasterio.DatasetReader, overlap: ReprojectInfo) -> float:
+    """Pixels of the image per pixel of the grid, at the image's centre: the same for every window of the grid."""
+    column, row = dataset.width / 2, dataset.height / 2
+    centre, right, below = overlap.transform([xy_(column, row), xy_(column + 1, row), xy_(column, row + 1)])
+    steps = [math.hypot(point.x - centre.x, point.y - centre.y) for point in (right, below)]
+    return round(1 / max(*steps, 1e-9), 6)
 
 
 def _check(dataset: rasterio.DatasetReader, source: Source) -> None:
@@ -144,27 +203,25 @@ def _check(dataset: rasterio.DatasetReader, source: Source) -> None:
         )
 
 
-def _method(resampling: str, overlap: ReprojectInfo, source: Source) -> Resampling:
+def _method(resampling: str, scale: float, source: Source) -> Resampling:
     if resampling != AUTO:
         return Resampling[resampling]
     if source.categorical:
         return Resampling.nearest
-    return Resampling.average if overlap.scale > 1.001 else Resampling.bilinear
+    return Resampling.average if scale >= _COARSER else Resampling.bilinear
 
 
 def _pixels(
-    dataset: rasterio.DatasetReader, source: Source, overlap: ReprojectInfo, method: Resampling
-) -> tuple[Float, Affine]:
-    """Source pixels for a resampling, with their transform: as coarse as the grid allows."""
-    shrink = 1 if source.categorical or method == Resampling.nearest else overlap.read_shrink
-    level = _level(dataset, source.band, shrink)
+    dataset: rasterio.DatasetReader, source: Source, overlap: ReprojectInfo, *, scale: float, method: Resampling
+) -> tuple[Float, Affine, int]:
+    """Source pixels for a resampling, their transform, and how often they were halved: as far as the grid allows."""
+    level = 0 if source.categorical or method == Resampling.nearest else _level(dataset, source.band, int(scale))
     # Two pixels (of the level that is read) on every side feed the widest kernel in use.
     roi = _padded(_plain(overlap.roi_src), dataset.shape, by=2 << level)
     if level == 0:
-        return _values(dataset, source, roi), _window_transform(dataset.transform, roi)
-    if not dataset.driver.startswith("JP2"):
-        return _overview(dataset, source, roi, level)
-    return _reduced(dataset, source, roi, level)
+        return _values(dataset, source, roi), _window_transform(dataset.transform, roi), level
+    read_level = _reduced if dataset.driver.startswith("JP2") else _overview
+    return *read_level(dataset, source, roi, level), level
 
 
 def _level(dataset: rasterio.DatasetReader, band: int, shrink: int) -> int:

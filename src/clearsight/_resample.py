@@ -31,12 +31,14 @@ def block_mean(values: Float, transform: Affine, grid: GeoBox) -> Float:
     factor = round(grid.transform.a / transform.a)
     left, top = (round(place) for place in _offset(transform, grid))
     rows, columns = (size * factor for size in grid.shape)
-    before = max(-top, 0), max(-left, 0)
-    part = values[max(top, 0) : top + rows, max(left, 0) : left + columns]
-    missing = [
-        (first, size - first - have) for first, size, have in zip(before, (rows, columns), part.shape, strict=True)
-    ]
-    return group_mean(np.pad(part, missing, constant_values=np.nan), factor)
+    wanted = np.full((rows, columns), np.nan, np.float32)
+    # The part of the image that the grid covers, in pixels of the image and of the grid.
+    first = max(top, 0), max(left, 0)
+    last = min(top + rows, values.shape[0]), min(left + columns, values.shape[1])
+    if first[0] < last[0] and first[1] < last[1]:
+        inner = slice(first[0] - top, last[0] - top), slice(first[1] - left, last[1] - left)
+        wanted[inner] = values[first[0] : last[0], first[1] : last[1]]
+    return group_mean(wanted, factor)
 
 
 def group_mean(values: Float, factor: int) -> Float:

@@ -12,15 +12,19 @@ import pystac
 
 from clearsight.bands import BANDS, NODATA_DN, Level
 
-EXTENSIONS: Final = [
-    "https://stac-extensions.github.io/eo/v1.1.0/schema.json",
-    "https://stac-extensions.github.io/grid/v1.1.0/schema.json",
-    "https://stac-extensions.github.io/processing/v1.2.0/schema.json",
-    "https://stac-extensions.github.io/projection/v2.0.0/schema.json",
-    "https://stac-extensions.github.io/raster/v1.1.0/schema.json",
-    "https://stac-extensions.github.io/sat/v1.0.0/schema.json",
-    "https://stac-extensions.github.io/view/v1.0.0/schema.json",
-]
+_EXTENSIONS: Final = {
+    prefix: f"https://stac-extensions.github.io/{name}/schema.json"
+    for prefix, name in {
+        "eo": "eo/v1.1.0",
+        "grid": "grid/v1.1.0",
+        "processing": "processing/v1.2.0",
+        "proj": "projection/v2.0.0",
+        "raster": "raster/v1.1.0",
+        "sat": "sat/v1.0.0",
+        "view": "view/v1.0.0",
+    }.items()
+}
+"""Prefix of a field -> the extension that defines it."""
 
 COLLECTIONS: Final[dict[str, Level]] = {"sentinel-2-l1c": "L1C", "sentinel-2-l2a": "L2A"}
 """Names of the collections that ``search`` filters by."""
@@ -62,6 +66,13 @@ class Grid:
         """West, south, east, north."""
         right, bottom = self.left + self.columns * self.resolution, self.top - self.rows * self.resolution
         return self.left, bottom, right, self.top
+
+
+def declare_extensions(item: pystac.Item) -> None:
+    """Name the STAC extensions whose fields an item uses."""
+    fields = [*item.properties, *(name for asset in item.assets.values() for name in asset.extra_fields)]
+    used = {name.partition(":")[0] for name in fields}
+    item.stac_extensions = [uri for prefix, uri in _EXTENSIONS.items() if prefix in used]
 
 
 def images(names: Iterable[str]) -> dict[str, Image]:

@@ -22,7 +22,7 @@ from clearsight import ids
 from clearsight.bands import BANDS, LEVELS, NODATA_DN, REQUIRED_BANDS, Level
 from clearsight.errors import ArgumentError, EmptySourceError, MissingBandError, MissingOffsetError, ProductError
 from clearsight.sources._footprint import bbox, footprint, mgrs_tile
-from clearsight.sources._items import EXTENSIONS, Grid, band_asset
+from clearsight.sources._items import Grid, band_asset, declare_extensions
 
 FIRST_IMAGE: Final = datetime(2015, 6, 23, tzinfo=UTC)
 """Launch of Sentinel-2A: an image without a date is at least not older."""
@@ -124,7 +124,6 @@ def plain_item(
         bbox=bbox(geometry),
         datetime=_utc(moment),
         properties=_properties(tile, finest, level) | ({} if moment else _whole_mission()),
-        stac_extensions=list(EXTENSIONS),
     )
     item.properties[ids.INDEX] = f"{_utc(moment):%Y%m%dT%H%M%S}_T{tile}" if moment else _with_tile(name, tile)
     for band in bands:
@@ -137,6 +136,7 @@ def plain_item(
             index=band.index,
         )
         item.add_asset(band.name, asset)
+    declare_extensions(item)
     return item
 
 

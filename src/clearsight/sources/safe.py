@@ -20,7 +20,7 @@ from clearsight.errors import EmptySourceError, MissingOffsetError, ProductError
 from clearsight.sources import _archive, _metadata
 from clearsight.sources._archive import Tree
 from clearsight.sources._footprint import bbox, footprint
-from clearsight.sources._items import EXTENSIONS, Grid, band_asset, class_asset, images
+from clearsight.sources._items import Grid, band_asset, class_asset, declare_extensions, images
 from clearsight.sources._metadata import Granule, Product, TileInfo
 
 OFFSETS_SINCE: Final = "04.00"
@@ -140,12 +140,12 @@ def _item(tree: Tree, files: _Files, offset: float | None) -> pystac.Item:
         bbox=bbox(geometry),
         datetime=granule.sensing_time,
         properties=_properties(product, granule, level=level, baseline=baseline),
-        stac_extensions=list(EXTENSIONS),
     )
     item.properties[ids.INDEX] = ids.system_index(item)
     _add_images(item, tree, files, product=product, granule=granule, offsets=offsets)
     _add_masks(item, tree, files, granule=granule)
     _add_metadata(item, tree, files)
+    declare_extensions(item)
     return item
 
 
