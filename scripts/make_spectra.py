@@ -36,13 +36,13 @@ PLANTS_PER_GROUP = 6
 
 # Ranges of leaf and canopy traits: chlorophyll (ug/cm2), dry matter and water (g/cm2), mean leaf angle (degrees), structure.
 PLANTS: dict[str, dict[str, tuple[float, float]]] = {
-    "cereal": {"cab": (30, 65), "cm": (0.004, 0.007), "cw": (0.010, 0.022), "angle": (58, 74), "n": (1.2, 1.6)},
+    "cereal": {"cab": (35, 75), "cm": (0.004, 0.007), "cw": (0.010, 0.022), "angle": (58, 74), "n": (1.2, 1.6)},
     "broadleaf": {"cab": (28, 60), "cm": (0.003, 0.006), "cw": (0.012, 0.025), "angle": (38, 56), "n": (1.3, 1.8)},
     "grass": {"cab": (20, 50), "cm": (0.004, 0.008), "cw": (0.007, 0.020), "angle": (55, 72), "n": (1.3, 1.8)},
-    "deciduous": {"cab": (28, 60), "cm": (0.005, 0.010), "cw": (0.008, 0.016), "angle": (35, 58), "n": (1.4, 2.0)},
-    "conifer": {"cab": (35, 65), "cm": (0.012, 0.026), "cw": (0.015, 0.035), "angle": (52, 66), "n": (1.6, 2.4)},
+    "deciduous": {"cab": (38, 75), "cm": (0.005, 0.010), "cw": (0.008, 0.016), "angle": (35, 58), "n": (1.4, 2.0)},
+    "conifer": {"cab": (40, 75), "cm": (0.012, 0.026), "cw": (0.015, 0.035), "angle": (52, 66), "n": (1.6, 2.4)},
     "shrub": {"cab": (15, 45), "cm": (0.009, 0.020), "cw": (0.006, 0.016), "angle": (48, 66), "n": (1.6, 2.4)},
-    "mangrove": {"cab": (35, 65), "cm": (0.008, 0.014), "cw": (0.018, 0.035), "angle": (45, 62), "n": (1.6, 2.2)},
+    "mangrove": {"cab": (40, 75), "cm": (0.008, 0.014), "cw": (0.018, 0.035), "angle": (45, 62), "n": (1.6, 2.2)},
 }
 
 # Folders of earthlib's classes behind each material, and the most spectra kept of each.
@@ -170,9 +170,9 @@ def snow(responses: Array) -> dict[str, Array]:
     spec.loader.exec_module(ice)
     metres = NANOMETRES * 1e-9
     gamma = 4 * np.pi * ice.refice(metres, "w2008")[1] / metres
-    # Absorption per metre of ice that soot of 1 ppm, and dust of 100 ppm, adds at 550 nm (Warren and Wiscombe 1980).
+    # Absorption per metre of ice that soot of 1 ppm, and dust of 50 ppm, adds at 550 nm (Warren and Wiscombe 1980).
     soot = 6.9 * (550.0 / NANOMETRES)
-    dust = 5.0 * (550.0 / NANOMETRES) ** 3
+    dust = 2.0 * (550.0 / NANOMETRES) ** 3
     clean, sooty, dusty = (
         np.array([responses @ np.exp(-5.8 * np.sqrt((gamma + extra) * r)) for r in GRAINS])
         for extra in (0.0 * soot, soot, dust)

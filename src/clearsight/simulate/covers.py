@@ -77,10 +77,10 @@ FACTS: Final[dict[Cover, Facts]] = {
     Cover.CROP: Facts(("soil",), (0.4, 0.95), ("cereal", "broadleaf"), (2.5, 6.0), fine=0.03, coarse=0.22),
     Cover.MEADOW: Facts(("soil",), (0.35, 0.7), ("grass",), (2.0, 5.0), fine=0.04, coarse=0.22),
     Cover.STEPPE: Facts(("soil",), (0.4, 0.9), ("grass",), (0.4, 2.2), fine=0.045, coarse=0.4),
-    Cover.DECIDUOUS: Facts(("litter",), (0.3, 0.7), ("deciduous",), (3.0, 6.0), (0.12, 0.4), 0.10, 0.15, 0.3),
+    Cover.DECIDUOUS: Facts(("litter",), (0.3, 0.7), ("deciduous",), (3.0, 6.0), (0.2, 0.55), 0.10, 0.15, 0.3),
     Cover.CONIFER: Facts(("litter",), (0.2, 0.5), ("conifer",), (2.2, 5.5), (0.35, 0.66), 0.10, 0.2, 0.3),
     Cover.EVERGREEN: Facts(
-        ("litter",), (0.3, 0.6), ("mangrove", "deciduous"), (4.0, 6.8), (0.15, 0.4), 0.10, 0.12, 0.3
+        ("litter",), (0.3, 0.6), ("mangrove", "deciduous"), (4.0, 6.8), (0.25, 0.55), 0.10, 0.12, 0.3
     ),
     Cover.SHRUB: Facts(("soil",), (0.35, 0.85), ("shrub",), (0.5, 2.4), (0.05, 0.3), 0.08, 0.35),
     Cover.SAVANNA: Facts(("soil",), (0.4, 0.9), ("grass", "shrub"), (0.6, 2.8), (0.0, 0.15), 0.06, 0.4),
@@ -90,15 +90,15 @@ FACTS: Final[dict[Cover, Facts]] = {
     Cover.GARDEN: Facts(("soil", "concrete"), (0.4, 0.8), ("grass", "deciduous"), (0.8, 3.5), (0.0, 0.25), 0.10, 0.3),
     Cover.ROCK: Facts(("soil", "asphalt", "sand"), (0.4, 1.0), ("shrub",), (0.0, 0.3), fine=0.07, coarse=0.4),
     Cover.SAND: Facts(("sand", "soil"), (0.8, 1.5), ("grass",), (0.0, 0.08), fine=0.03, coarse=0.3),
-    Cover.SALT: Facts(("salt",), (0.75, 1.15), fine=0.03, local=0.9),
+    Cover.SALT: Facts(("salt",), (0.8, 1.2), fine=0.025, local=0.8),
     Cover.MUD: Facts(("soil",), (0.3, 0.7), fine=0.04),
     Cover.ICE: Facts(("ice",), (0.7, 1.1), fine=0.05, local=0.7),
     Cover.ROAD: Facts(("asphalt",), (0.6, 1.2), fine=0.05, local=0.3),
     Cover.TRACK: Facts(("soil", "sand", "concrete"), (0.6, 1.0), ("grass",), (0.1, 0.8), fine=0.06, local=0.5),
-    Cover.PAVED: Facts(("concrete", "asphalt"), (0.6, 1.1), fine=0.06, local=0.0),
+    Cover.PAVED: Facts(("asphalt", "asphalt", "concrete"), (0.55, 1.0), fine=0.06, local=0.0),
     Cover.ROOF_RED: Facts(("tile",), (0.55, 1.05), fine=0.06, local=0.0),
     Cover.ROOF_DARK: Facts(("shingle", "asphalt", "metal"), (0.5, 1.1), fine=0.06, local=0.0),
-    Cover.ROOF_BRIGHT: Facts(("paint", "metal", "concrete", "white"), (0.8, 1.4), fine=0.04, local=0.0),
+    Cover.ROOF_BRIGHT: Facts(("paint", "metal", "concrete", "white"), (0.6, 1.25), fine=0.04, local=0.0),
     Cover.RICE: Facts(("soil",), (0.3, 0.6), ("cereal",), (3.0, 5.5), fine=0.03, coarse=0.15),
     Cover.CLEARCUT: Facts(("litter", "soil"), (0.5, 0.9), ("shrub", "grass"), (0.3, 2.0), (0.0, 0.15), 0.08, 0.35, 0.4),
 }
@@ -203,7 +203,7 @@ def _material(rng: np.random.Generator, name: str, *, count: int) -> Array:
     share = rng.random((count, 1))
     salts = (share * halite + (1 - share) * gypsum) * wobble(rng, count=count, brightness=0.1, slope=0.06)
     soils = mixtures(rng, material="soil", count=count)
-    muddy = rng.beta(1.2, 3.0, (count, 1))
+    muddy = rng.beta(0.8, 4.0, (count, 1))
     return np.asarray(salts * (1 - muddy) + soils * muddy, dtype=np.float32)
 
 

@@ -25,6 +25,10 @@ _PADDY: Final = np.array(
 """Shallow water over mud."""
 
 
+_CROWN_SHADE: Final = np.array([1.1, 1.1, 1.1, 1.1, 1.0, 0.7, 0.62, 0.6, 0.6, 0.65, 0.85, 0.85, 1.0], dtype=np.float32)
+"""How deep the shade between crowns is in each band."""
+
+
 def ground_reflectance(
     patches: Patches, growth: Growth, *, first: Ids, second: Ids, share: Array, fine: Array, coarse: Array
 ) -> Array:
@@ -78,7 +82,10 @@ def _patch_spectra(patches: Patches, growth: Growth, *, bend: float) -> Array:
     plants = canopy(patches.plant, state=growth.dead, leaf_area=area, ground=ground.astype(np.float32))
     hidden = (1 - np.exp(-0.6 * area))[:, None]
     plants = plants * (1 + hidden * (patches.tint - 1))
+    # Rows, tracks and gaps show the ground even in full leaf.
+    gaps = (0.02 + 0.16 * patches.chance[:, 3] ** 2)[:, None]
+    plants = plants + gaps * (ground - plants)
     plants = plants + (growth.flower[:, None] * hidden) * _YELLOW
     # Shade between crowns: darkest where leaves let no light through, that is in the visible.
-    dark = (patches.shade[:, None] * hidden) * np.array([1.0] * 5 + [0.92, 0.88, 0.87, 0.86, 0.88, 1, 1.05, 1.1])
+    dark = (patches.shade[:, None] * hidden) * _CROWN_SHADE
     return np.asarray(plants * (1 - np.minimum(dark, 0.9)), dtype=np.float32)

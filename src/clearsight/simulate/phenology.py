@@ -101,6 +101,8 @@ def growth(patches: Patches, *, seed: int, latitude: float, date: datetime.date,
     crops = np.flatnonzero(np.isin(patches.cover, (Cover.CROP, Cover.RICE)))
     if crops.size:
         _farm(state, patches, crops, seed=seed, latitude=latitude, date=date)
+    # No stand is all green: stalks, old leaves and weeds are always among it.
+    state["dead"] = np.maximum(state["dead"], 0.04 + 0.16 * patches.chance[:, 2].astype(np.float64) ** 2)
     drying = 0.75 + 0.5 * patches.chance[:, 5]
     wet = np.clip(weather.topsoil * drying + 0.15 * weather.rootzone, 0.0, 1.0)
     wet = np.where(np.isin(patches.cover, (Cover.MUD, Cover.MANGROVE, Cover.REED)), np.maximum(wet, 0.8), wet)

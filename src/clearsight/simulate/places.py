@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from clearsight.simulate.covers import Cover
-from clearsight.simulate.layout import Habit, to_canvas
+from clearsight.simulate.layout import Habit, hashed, to_canvas
 from clearsight.simulate.shores import coast, lake, mangrove, sea, tidal, wetland
 from clearsight.simulate.sketch import (
     HEDGE,
@@ -119,8 +119,14 @@ def farmland_over(sketch: Sketch, habit: Habit, shares: dict[Cover, float], *, s
 def grassland(sketch: Sketch) -> None:
     """Steppe and pasture with gullies, shrubs and bare spots."""
     rng = sketch.rng
-    _roll(sketch, height=35.0)
-    natural(sketch, {Cover.STEPPE: 1.0, Cover.MEADOW: 0.4, Cover.SHRUB: 0.35, Cover.SOIL: 0.25}, metres=900)
+    _alps(sketch, base=300.0, steep=rng.uniform(0.03, 0.15))
+    natural(
+        sketch,
+        {Cover.STEPPE: 1.0, Cover.MEADOW: 0.4, Cover.SHRUB: 0.35, Cover.SOIL: 0.25},
+        metres=1200,
+        kinds=2,
+        sharp=2.0,
+    )
     _gullies(sketch, Cover.MEADOW, width=0.05)
     farmland_over(
         sketch, Habit(6e5, square=0.9, lines=((700.0, TRACK, 2.6),)), {Cover.STEPPE: 1, Cover.CROP: 0.5}, share=0.3
@@ -133,8 +139,11 @@ def savanna(sketch: Sketch) -> None:
     rng = sketch.rng
     _roll(sketch, height=20.0)
     shares = {Cover.SAVANNA: 1.0, Cover.SHRUB: 0.6, Cover.SOIL: 0.3, Cover.DECIDUOUS: 0.12}
-    natural(sketch, shares, metres=700, slope=1.4)
+    natural(sketch, shares, metres=800, sharp=2.0)
     _gullies(sketch, Cover.EVERGREEN, width=0.035)
+    crowns = hashed((sketch.x / 7).astype(np.int32), (sketch.y / 7).astype(np.int32), np.array(sketch.ids.size))
+    dense = 0.06 + 0.07 * to_canvas(sketch.noise(slope=1.8, metres=900))
+    sketch.paint(crowns < dense, Cover.DECIDUOUS, kinds=6)
     if rng.random() < 0.6:
         shares = {Cover.CROP: 0.6, Cover.SOIL: 0.4}
         farmland_over(sketch, Habit(12_000, strips=0.2, lines=((900.0, TRACK, 2.6),)), shares, share=0.12)
@@ -150,8 +159,9 @@ def _gullies(sketch: Sketch, cover: Cover, *, width: float) -> None:
 def desert(sketch: Sketch) -> None:
     """Bare ground of many colours, rock, wadis; at times circles of irrigated crops."""
     rng = sketch.rng
-    _roll(sketch, height=rng.choice([12.0, 90.0]), metres=1800)
-    natural(sketch, {Cover.SOIL: 1.0, Cover.ROCK: 0.7, Cover.SAND: 0.8}, metres=1100, kinds=6, slope=1.6)
+    _alps(sketch, base=400.0, steep=rng.choice([0.02, 0.08, 0.25]))
+    shares = {Cover.SOIL: 1.0, Cover.ROCK: 0.7, Cover.SAND: 0.8}
+    natural(sketch, shares, metres=2000, sharp=2.0, along=sketch.relief)
     _gullies(sketch, Cover.SAND, width=0.05)
     _gullies(sketch, Cover.SHRUB, width=0.012)
     if rng.random() < 0.35:
@@ -184,28 +194,28 @@ def dunes(sketch: Sketch) -> None:
     lee = 0.74
     ridge = np.where(phase < lee, phase / lee, (1 - phase) / (1 - lee))
     crest = np.clip(0.7 + 0.45 * sketch.noise(slope=2.2, metres=2 * wave), 0.05, 2.0)
-    height = 0.055 * wave * crest * ridge**1.3
+    height = 0.085 * wave * crest * ridge**1.3
     sketch.relief = (300 + height + 0.4 * sketch.noise(slope=1.0, metres=60)).astype(np.float32)
     first = sketch.add([Cover.SAND] * 6)
     level = np.clip((to_canvas(sketch.noise(slope=2.4, metres=4000)) * 0.25 + 0.5) * 6, 0, 5.99).astype(np.int32)
     sketch.ids[:] = first + level
     blend(sketch, since=first)
     flat = to_canvas((ridge * crest).astype(np.float32)) + 0.12 * to_canvas(sketch.noise(slope=1.6, metres=500))
-    sketch.paint(flat < rng.uniform(-0.1, 0.16), Cover.SOIL, kinds=3)
+    sketch.paint(flat < rng.uniform(-0.2, 0.08), Cover.SOIL, kinds=3)
 
 
 def salt(sketch: Sketch) -> None:
     """A salt flat with polygons, brine after rain, and its rim."""
     rng = sketch.rng
     _roll(sketch, height=0.2)
-    natural(sketch, {Cover.SALT: 1.0, Cover.MUD: 0.12, Cover.SOIL: 0.15}, metres=1500, kinds=6)
+    natural(sketch, {Cover.SALT: 1.0, Cover.MUD: 0.25}, metres=1800, sharp=1.5)
     height = sketch.noise(slope=2.2, metres=4000)
     rim = to_canvas(height)
     level = rng.uniform(0.6, 1.6)
     sketch.paint(rim > level, Cover.SOIL, kinds=5)
     sketch.paint(rim > level + 0.35, Cover.SHRUB, kinds=5)
     bed = (0.10 * height + 0.03 * sketch.noise(slope=1.2, metres=300) + 0.12).astype(np.float32)
-    brine = Pool(Cover.LAKE, rng.uniform(0.5, 8), rng.uniform(1, 20), rng.uniform(0.02, 0.3), 0.25)
+    brine = Pool(Cover.LAKE, rng.uniform(0.5, 8), rng.uniform(1, 20), rng.uniform(0.02, 0.3), swing=0.25)
     sketch.set_water(bed, brine, where=height < level)
 
 
@@ -224,8 +234,9 @@ def town_only(sketch: Sketch) -> None:
 
 def mountain(sketch: Sketch) -> None:
     """Ridges and valleys: woods below, meadows, then rock; snow by the season."""
-    _alps(sketch, base=600.0 + 900.0 * float(sketch.rng.random()), height=sketch.rng.uniform(180, 420))
-    sketch_heights(sketch, treeline=float(np.clip(3900 - 42 * abs(sketch.latitude), 300, 3600)), ice=9e9)
+    treeline = float(np.clip(3900 - 42 * abs(sketch.latitude), 300, 3600))
+    _alps(sketch, base=max(treeline + sketch.rng.uniform(-1100, 250), 150.0), steep=sketch.rng.uniform(0.25, 0.55))
+    by_height(sketch, treeline=treeline, ice=9e9)
     lakes(sketch, share=0.008, metres=500, pools=[draw_pool(sketch.rng, Cover.LAKE) for _ in range(3)])
 
 
@@ -233,22 +244,26 @@ def snow(sketch: Sketch) -> None:
     """High or polar ground that is white for most of the year, with glaciers."""
     polar = abs(sketch.latitude) > 60
     base = 500.0 if polar else 2900.0
-    _alps(sketch, base=base, height=sketch.rng.uniform(20, 300))
-    sketch_heights(sketch, treeline=base - 800, ice=base + sketch.rng.uniform(-300, 150))
+    _alps(sketch, base=base, steep=sketch.rng.choice([0.04, 0.25, 0.45]))
+    by_height(sketch, treeline=base - 800, ice=base + sketch.rng.uniform(-300, 150))
 
 
-def _alps(sketch: Sketch, *, base: float, height: float) -> None:
-    """Relief with sharp ridges: the fold of a random field, on a smooth one."""
-    fold = 1.0 - np.abs(sketch.noise(slope=2.2, metres=2600))
-    sketch.relief = (base + height * (0.9 * fold + 0.8 * sketch.noise(slope=2.4, metres=4500))).astype(np.float32)
+def _alps(sketch: Sketch, *, base: float, steep: float) -> None:
+    """Relief with ridges and spurs, the fold of random fields; ``steep`` is its mean slope."""
+    bend = sketch.noise(slope=3.0, metres=3000)
+    fold = 1.0 - np.abs(sketch.noise(slope=3.2, metres=2200))
+    relief = fold + 0.5 * bend + 0.35 * (1.0 - np.abs(sketch.noise(slope=2.6, metres=700))) * (0.6 + 0.3 * bend)
+    relief = relief + 0.02 * sketch.noise(slope=1.7, metres=200)
+    down, right = np.gradient(relief, sketch.pixel)
+    sketch.relief = (base + relief * (steep / max(float(np.hypot(down, right).mean()), 1e-9))).astype(np.float32)
 
 
-def sketch_heights(sketch: Sketch, *, treeline: float, ice: float) -> None:
+def by_height(sketch: Sketch, *, treeline: float, ice: float) -> None:
     """Covers by height and steepness, with ragged borders."""
     height = to_canvas(sketch.relief + 90 * sketch.noise(slope=1.5, metres=500))
     down, right = np.gradient(sketch.relief, sketch.pixel)
     steep = to_canvas(np.hypot(down, right).astype(np.float32) + 0.12 * sketch.noise(slope=1.2, metres=200))
-    natural(sketch, {Cover.STEPPE: 1.0, Cover.ROCK: 0.35, Cover.SHRUB: 0.4}, metres=500)
+    natural(sketch, {Cover.STEPPE: 1.0, Cover.ROCK: 0.35, Cover.SHRUB: 0.4}, metres=800, kinds=2)
     stands(sketch, height < treeline, conifer=_conifer(sketch.latitude), area=40_000)
     clear = to_canvas(sketch.noise(slope=1.8, metres=900))
     sketch.paint((height < treeline) & (clear > 0.9) & (steep < 0.45), Cover.MEADOW, kinds=8)

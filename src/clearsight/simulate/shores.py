@@ -43,21 +43,21 @@ def coast(sketch: Sketch) -> None:
     sketch.paint(far < beach, Cover.SAND, kinds=3, grain=1e5)
     if rng.random() < 0.3:
         sketch.paint((far < beach) & (to_canvas(sketch.noise(slope=1.6, metres=700)) > 0.2), Cover.ROCK, kinds=4)
-    sketch.set_water(bed.astype(np.float32), draw_pool(rng, Cover.SEA), where=inland < 400)
+    sketch.set_water(bed.astype(np.float32), draw_pool(rng, Cover.SEA, surf=rng.uniform(0.3, 1.0)), where=inland < 400)
 
 
 def sea(sketch: Sketch) -> None:
     """Open water: blue, green or brown, shoals, at times an island."""
     rng = sketch.rng
-    natural(sketch, {Cover.SAND: 1.0, Cover.MUD: 0.5}, metres=1500, kinds=3)
-    swing = sketch.noise(slope=2.6, metres=6000)
-    island = rng.random() < 0.35
+    natural(sketch, {Cover.SAND: 1.0, Cover.MUD: 0.5}, metres=2500, kinds=2, sharp=1.5)
+    swing = sketch.noise(slope=2.8, metres=6000)
+    island = rng.random() < 0.3
     bed = (swing - np.quantile(swing, 0.97 if island else 1.0)) * rng.choice([1.5, 6.0, 20.0])
-    bed = bed - (0.0 if island else rng.choice([0.8, 4.0, 30.0]))
+    bed = bed - (0.0 if island else rng.choice([0.8, 4.0, 30.0, 30.0]))
     high = to_canvas(bed.astype(np.float32))
     sketch.relief = np.maximum(bed * 8, 0).astype(np.float32)
     sketch.paint(high > 0.4, Cover.SHRUB if rng.random() < 0.5 else Cover.EVERGREEN, kinds=5)
-    sketch.set_water(bed.astype(np.float32), draw_pool(rng, Cover.SEA))
+    sketch.set_water(bed.astype(np.float32), draw_pool(rng, Cover.SEA, surf=0.6))
 
 
 def lake(sketch: Sketch) -> None:
@@ -89,38 +89,33 @@ def _creeks(sketch: Sketch, *, depth: float) -> Array:
 def tidal(sketch: Sketch) -> None:
     """Flats of sand and mud that fall dry twice a day, with creeks, mussel beds and marsh."""
     rng = sketch.rng
-    inland = _towards_sea(sketch, share=0.6, rough=900.0)
+    inland = _towards_sea(sketch, share=0.6, rough=900.0, slope=2.6)
     scale = float(np.ptp(inland)) or 1.0
-    bed = (
-        4.2 * inland / scale
-        + 0.35 * sketch.noise(slope=1.8, metres=1500)
-        - _creeks(sketch, depth=rng.uniform(1.2, 3.0))
-    )
-    first = sketch.add([])
-    natural(sketch, {Cover.MUD: 1.0, Cover.SAND: 0.9}, metres=1400, kinds=5)
-    assert first == 0
+    bed = 4.2 * inland / scale + 0.3 * sketch.noise(slope=2.4, metres=1500) + 0.04 * sketch.noise(slope=1.5, metres=200)
+    bed = bed - _creeks(sketch, depth=rng.uniform(1.2, 3.0))
+    natural(sketch, {Cover.MUD: 1.0, Cover.SAND: 0.9}, metres=2000, kinds=2, sharp=1.2)
     high = to_canvas(bed.astype(np.float32))
     sketch.paint(high > 1.0, Cover.REED, kinds=6)
     sketch.paint(high > 1.35, Cover.MEADOW, kinds=6)
     mussels = to_canvas(sketch.noise(slope=1.2, metres=250))
     sketch.paint((mussels > 2.0) & (high < 0.5), Cover.ROCK, kinds=3)
     sketch.relief = np.maximum(bed, 0).astype(np.float32)
-    sketch.set_water(bed.astype(np.float32), draw_pool(rng, Cover.SEA))
+    sketch.set_water(bed.astype(np.float32), draw_pool(rng, Cover.SEA, surf=0.15))
 
 
 def mangrove(sketch: Sketch) -> None:
     """Mangroves between creeks and mud, shallow turbid sea before them."""
     rng = sketch.rng
-    inland = _towards_sea(sketch, share=0.4, rough=700.0)
+    inland = _towards_sea(sketch, share=0.4, rough=700.0, slope=2.5)
     scale = float(np.ptp(inland)) or 1.0
-    bed = 3.0 * inland / scale + 0.2 * sketch.noise(slope=1.8, metres=900) - _creeks(sketch, depth=1.2)
+    bed = 3.0 * inland / scale + 0.2 * sketch.noise(slope=2.2, metres=900) - _creeks(sketch, depth=1.2)
     for _ in range(2):
         distance, half = meander(rng, shape=sketch.shape, pixel=sketch.pixel, width=rng.uniform(20, 70))
         bed = np.minimum(bed, np.clip((distance - half) * 0.05, -2.5, 9.0))
-    natural(sketch, {Cover.MUD: 1.0, Cover.SAND: 0.2}, metres=900, kinds=4)
+    natural(sketch, {Cover.MUD: 1.0, Cover.SAND: 0.2}, metres=1200, kinds=2, sharp=1.2)
     high = to_canvas(bed.astype(np.float32)) + 0.12 * to_canvas(sketch.noise(slope=1.2, metres=200))
     sketch.paint(high > 0.15, Cover.MANGROVE, kinds=12, grain=220)
-    sketch.paint(high > 1.05, Cover.SALT if rng.random() < 0.3 else Cover.STEPPE, kinds=5)
+    sketch.paint(high > 1.05, Cover.SALT if rng.random() < 0.25 else Cover.STEPPE, kinds=5)
     sketch.paint(high > 1.35, Cover.EVERGREEN, kinds=10)
     sketch.relief = np.maximum(bed, 0).astype(np.float32)
     sketch.set_water(bed.astype(np.float32), draw_pool(rng, Cover.SEA))
@@ -131,7 +126,7 @@ def wetland(sketch: Sketch) -> None:
     rng = sketch.rng
     bed = 0.55 * sketch.noise(slope=1.8, metres=1200) + rng.uniform(0.05, 0.6)
     bed = bed - _creeks(sketch, depth=1.0)
-    natural(sketch, {Cover.REED: 1.0, Cover.MEADOW: 0.9, Cover.SHRUB: 0.3}, metres=600)
+    natural(sketch, {Cover.REED: 1.0, Cover.MEADOW: 0.9, Cover.SHRUB: 0.3}, metres=1000, kinds=2, sharp=2.5)
     high = to_canvas(bed.astype(np.float32))
     stands(sketch, high > rng.uniform(1.0, 1.6), conifer=0.1)
     sketch.paint(high < -0.15, Cover.MUD, kinds=4)

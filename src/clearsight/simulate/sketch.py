@@ -38,6 +38,8 @@ class Pool:
     """1/m at 440 nm."""
     swing: float
     """Metres by which its level goes up and down: half the spring tide, a flood, or a lake's year."""
+    surf: float = 0.0
+    """How open to the swell its shore is, 0 … 1."""
 
 
 @dataclass
@@ -56,6 +58,9 @@ class Sketch:
     """Height of the ground over the mean level of the water near it, in metres."""
     pool: NDArray[np.uint16] = field(init=False)
     """Which of ``pools`` it is, counted from 1; 0 is none."""
+    other: Ids = field(init=False)
+    """By pixel: the patch that a natural cover passes into, and the share of it in ``part``; -1 where there's none."""
+    part: Array = field(init=False)
     streaks: Array = field(init=False)
     """Traces of work along the fields, unit variance."""
     covers: list[int] = field(default_factory=list)
@@ -68,6 +73,8 @@ class Sketch:
         self.relief = np.zeros(self.shape, dtype=np.float32)
         self.bed = np.full(self.shape, DRY, dtype=np.float32)
         self.pool = np.zeros(self.shape, dtype=np.uint16)
+        self.other = np.full(self.shape, -1, dtype=np.int32)
+        self.part = np.zeros(self.shape, dtype=np.float32)
         self.streaks = np.zeros(self.shape, dtype=np.float32)
 
     def noise(self, *, slope: float = 2.0, metres: float = 800.0) -> Array:
@@ -148,18 +155,39 @@ def _streaks(sketch: Sketch, pieces: Pieces) -> None:
 
 
 def natural(
-    sketch: Sketch, shares: Mapping[Cover, float], *, metres: float, kinds: int = 4, slope: float = 1.8
-) -> None:
-    """Covers that nature mixes: each place goes to the one whose random field is highest there, and mixes with the next."""
-    best = np.full(sketch.x.shape, -np.inf, dtype=np.float32)
+    sketch: Sketch, shares: Mapping[Cover, float], *, metres: float, kinds: int = 3, sharp: float = 3.0,
+    along: Array | None = None,
+) -> None:  # fmt: skip
+    """Covers that nature mixes: each place has a first and a second, by random fields, and one passes into the other.
+
+    ``metres`` is the size of the largest patches, ``kinds`` how many variants each cover has, ``sharp`` how sudden the
+    passage is (1 is a veil, 10 an edge), and ``along`` a relief whose heights and slopes the covers follow.
+    """
+    guides = _guides(sketch, along)
+    best = np.full(sketch.shape, -np.inf, dtype=np.float32)
+    next_best, ids = best.copy(), np.zeros(sketch.shape, dtype=np.int32)
     for cover, share in shares.items():
-        here = to_canvas(sketch.noise(slope=slope, metres=metres)) + np.float32(1.4 * np.log(share))
         first = sketch.add([cover] * kinds)
-        level = np.clip((to_canvas(sketch.noise(slope=2.2, metres=metres * 2)) * 0.28 + 0.5) * kinds, 0, kinds - 0.01)
-        won = here > best
-        best = np.where(won, here, best)
-        sketch.ids = np.where(won, first + level.astype(np.int32), sketch.ids)
-    blend(sketch, since=0)
+        for kind in range(kinds):
+            here = sketch.noise(slope=1.9, metres=metres) + np.float32(1.3 * np.log(share))
+            here = here + sum((np.float32(sketch.rng.normal()) * guide for guide in guides), np.float32(0))
+            won = here > best
+            second = np.where(won, best, here)
+            sketch.other = np.where(won, ids, np.where(here > next_best, first + kind, sketch.other)).astype(np.int32)
+            next_best = np.maximum(next_best, second)
+            best, ids = np.maximum(best, here), np.where(won, first + kind, ids).astype(np.int32)
+    sketch.part = (1 / (1 + np.exp(np.minimum(sharp * (best - next_best), 30)))).astype(np.float32)
+    sketch.ids = np.repeat(np.repeat(ids, 2, axis=0), 2, axis=1)
+
+
+def _guides(sketch: Sketch, relief: Array | None) -> list[Array]:
+    """Unit fields of a relief that covers follow: its hollows and its steepness."""
+    if relief is None or float(np.ptp(relief)) < 1e-3:
+        return []
+    down, right = np.gradient(relief)
+    hollow = ndimage.gaussian_filter(relief, 6.0) - relief
+    steep = np.hypot(down, right)
+    return [np.asarray((g - g.mean()) / max(float(g.std()), 1e-9), dtype=np.float32) for g in (hollow, steep)]
 
 
 def blend(sketch: Sketch, *, since: int) -> None:

@@ -169,7 +169,7 @@ def snow(*, grain: Array, soot: Array, dust: Array, sun_zenith: float) -> Array:
     grain : float32 array (n,)
         Grain radius in metres: 5e-5 fresh, 1e-3 melting, 5e-3 ice.
     soot, dust : float32 arrays (n,)
-        0 clean … 1 dark (soot about 1 ppm, dust about 100 ppm).
+        0 clean … 1 dark (soot about 1 ppm, dust about 50 ppm).
     sun_zenith : float
         Degrees.
 
@@ -214,10 +214,10 @@ def deep_water(*, chlorophyll: Array, sediment: Array, dissolved: Array) -> tupl
     chl, spm, cdom = chlorophyll[:, None], sediment[:, None], dissolved[:, None]
     absorbed = library().absorption + _PIGMENT * chl**_PIGMENT_POWER
     absorbed = (
-        absorbed + cdom * np.exp(-0.0145 * (nanometres - 440)) + 0.02 * spm * np.exp(-0.0115 * (nanometres - 440))
+        absorbed + cdom * np.exp(-0.0145 * (nanometres - 440)) + 0.038 * spm * np.exp(-0.0115 * (nanometres - 440))
     )
     scattered = 0.00144 * (nanometres / 500) ** -4.32
-    scattered = scattered + 0.0026 * chl**0.62 * (550 / nanometres) + 0.0105 * spm * (550 / nanometres) ** 0.6
+    scattered = scattered + 0.0026 * chl**0.62 * (550 / nanometres) + 0.0078 * spm * (550 / nanometres) ** 0.6
     ratio = scattered / (absorbed + scattered)
     below = ratio * (0.0895 + 0.1247 * ratio)
     above = np.pi * 0.52 * below / (1 - 1.7 * below)

@@ -17,8 +17,8 @@ from clearsight.simulate.layout import mixed_pixels
 from clearsight.simulate.phenology import growth
 from clearsight.simulate.places import PLACES
 from clearsight.simulate.sketch import Pool, Sketch
-from clearsight.simulate.terrain import direct_light
-from clearsight.simulate.water import flood, level, pour, waves
+from clearsight.simulate.terrain import direct_light, fractal
+from clearsight.simulate.water import Wet, dampen, flood, level, pour, waves
 from clearsight.simulate.weather import Weather, season, weather
 from clearsight.simulate.winter import lake_ice, lay_snow, snow_share
 
@@ -59,6 +59,8 @@ class Surface:
     """Unit random field, rough: what differs from pixel to pixel."""
     coarse: Array
     """Unit random field, smooth: what differs across a field or a lake."""
+    flow: Array
+    """Unit random field that repeats at its borders: what currents carry about."""
     bed: Array
     """Height of the ground over the mean level of the water near it, in metres; large where there's none."""
     softness: Array
@@ -124,11 +126,7 @@ def make_surface(
     cover = np.array(sketch.covers, dtype=np.uint8)
     partner = np.array(sketch.partners, dtype=np.int32)
     patches = draw_patches(rng, cover=cover, partner=partner, region_soils=int(rng.integers(2, 6)))
-    blended = (share == 0) & (partner[first] != first)
-    if blended.any():
-        flow = np.clip(0.32 + 0.30 * sketch.noise(slope=1.4, metres=500), 0.0, 0.85)
-        second = np.where(blended, partner[first], second)
-        share = np.where(blended, flow, share).astype(np.float32)
+    second, share = _blended(sketch, partner, first=first, second=second, share=share)
     fine = 0.8 * sketch.noise(slope=0.35, metres=60) + 0.6 * sketch.noise(slope=1.3, metres=600)
     farmed = np.isin(cover, (Cover.CROP, Cover.MEADOW, Cover.RICE))[first]
     down, right = np.gradient(np.clip(sketch.bed, -50, 50))
@@ -139,9 +137,23 @@ def make_surface(
         patches=patches, first=first, second=second.astype(np.int32), share=share,
         fine=np.where(farmed, 0.6 * fine + 0.9 * sketch.streaks, fine).astype(np.float32),
         coarse=sketch.noise(slope=1.7, metres=450),
+        flow=fractal(rng, shape=shape, slope=2.4, largest=250, periodic=True),
         bed=sketch.bed, softness=np.maximum(np.abs(down) + np.abs(right), 0.02).astype(np.float32),
         pool=sketch.pool, pools=tuple(sketch.pools),
     )  # fmt: skip
+
+
+def _blended(
+    sketch: Sketch, partner: NDArray[np.int32], *, first: NDArray[np.int32], second: NDArray[np.int32], share: Array
+) -> tuple[NDArray[np.int32], Array]:
+    """Second patch and its share, with the passages of natural covers where no drawn border is in the pixel."""
+    natural = (share == 0) & (sketch.part > 0.01) & (first <= sketch.other.max()) & (partner[first] == first)
+    stand = (share == 0) & (partner[first] != first)
+    if stand.any():
+        flow = np.clip(0.20 + 0.25 * sketch.noise(slope=1.4, metres=500), 0.0, 0.6)
+        second, share = np.where(stand, partner[first], second), np.where(stand, flow, share)
+    second, share = np.where(natural, sketch.other, second), np.where(natural, sketch.part, share)
+    return second.astype(np.int32), share.astype(np.float32)
 
 
 def _check(kind: str, *, shape: tuple[int, int], latitude: float, pixel: float) -> None:
@@ -202,7 +214,7 @@ def surface_from_reflectance(
     bare = draw_patches(np.random.default_rng(0), cover=np.zeros(1, np.uint8), partner=np.zeros(1, np.int32))
     return Surface(
         "image", seed, latitude, pixel, classes=none.astype(np.uint8), elevation=nothing, patches=bare, first=none,
-        second=none, share=nothing, fine=nothing, coarse=nothing, bed=nothing, softness=nothing + 1,
+        second=none, share=nothing, fine=nothing, coarse=nothing, flow=nothing, bed=nothing, softness=nothing + 1,
         pool=none.astype(np.uint16), pools=(), images=np.clip(images, 0.0, 1.0), dates=tuple(dates),
     )  # fmt: skip
 
@@ -257,55 +269,67 @@ def _render(surface: Surface, *, date: datetime.date) -> tuple[Array, Array, Arr
         fine=surface.fine.ravel(), coarse=surface.coarse.ravel(),
     )  # fmt: skip
     _burn(values, surface, date=date)
+    levels = [
+        level(pool, seed=surface.seed, latitude=surface.latitude, date=date, weather=today) for pool in surface.pools
+    ]
+    wet = flood(surface.bed, surface.pool, softness=surface.softness, levels=levels)
+    bottom = values[:, wet.at]
     snow = _whiten(values, surface, grown_share=snow_share(surface.patches, grown, weather=today), today=today)
-    water = _flood(values, surface, snow=snow, date=date, today=today)
+    water = _cover_with_water(values, surface, wet, bottom=bottom, snow=snow, date=date, today=today)
     return np.clip(values, 0.0, 1.0).reshape(13, *shape), water.reshape(shape), snow.reshape(shape)
 
 
 def _whiten(values: Array, surface: Surface, *, grown_share: tuple[Array, Array], today: Weather) -> Array:
-    """Snow on the ground; its share, flat."""
+    """Snow on the ground, after the tide has wetted the flats; its share, flat."""
+    swing = np.array(
+        [0.0, *(pool.swing if pool.kind == Cover.SEA else 0.0 for pool in surface.pools)], dtype=np.float32
+    )
+    reach = swing[surface.pool]
+    flats = (np.clip((0.85 * reach - surface.bed) / 0.3, 0.0, 1.0) * (reach > 0)).ravel()
+    dampen(values, damp=(0.85 * flats).astype(np.float32))
     most, depth = grown_share
     first = surface.first.ravel()
-    dirt = np.random.default_rng([abs(surface.seed), 17]).beta(0.6, 3.0, 2)
+    dirt = np.random.default_rng([abs(surface.seed), 17]).beta(0.5, 3.0, 2)
     return lay_snow(
         values, elevation=surface.elevation.ravel(), texture=surface.coarse.ravel(), fine=surface.fine.ravel(),
-        share=most[first], covered_by=depth[first], weather=today, dirt=(float(dirt[0]), float(dirt[1])),
+        share=(most[first] * (1 - flats)).astype(np.float32), covered_by=depth[first], weather=today,
+        dirt=(float(dirt[0]), float(dirt[1])),
     )  # fmt: skip
 
 
-def _flood(values: Array, surface: Surface, *, snow: Array, date: datetime.date, today: Weather) -> Array:
+def _cover_with_water(
+    values: Array, surface: Surface, wet: Wet, *, bottom: Array, snow: Array, date: datetime.date, today: Weather
+) -> Array:
     """Water over the ground, its waves, and ice on it; the share of open water, flat. ``snow`` is kept true."""
     water = np.zeros(surface.classes.size, dtype=np.float32)
-    if not surface.pools:
-        return water
-    place = {"seed": surface.seed, "latitude": surface.latitude}
-    levels = [level(pool, **place, date=date, weather=today) for pool in surface.pools]
-    wet = flood(surface.bed, surface.pool, softness=surface.softness, levels=levels)
     if wet.at.size == 0:
         return water
-    white = values[:, wet.at].copy()
+    white = values[:, wet.at]
     pool = surface.pool.ravel()
     phase = np.cos(2 * np.pi * (season(date, latitude=surface.latitude) - 205) / 365.25)
-    pour(
-        values,
-        wet,
-        pool=pool,
-        pools=surface.pools,
-        texture=surface.coarse.ravel(),
-        season_phase=phase,
-        runoff=today.runoff,
+    # Currents carry plumes and blooms about: the field that they follow lies elsewhere every day.
+    rng = np.random.default_rng([abs(surface.seed), 41, date.toordinal()])
+    plumes = (
+        np.roll(surface.flow, rng.integers(0, min(surface.flow.shape), 2), (0, 1))
+        if rng.random() < 0.8
+        else surface.flow
     )
+    pour(
+        values, wet, bottom=bottom, pool=pool, pools=surface.pools, texture=plumes.ravel(), season_phase=phase,
+        runoff=today.runoff,
+    )  # fmt: skip
     exposed = np.array([0.0, *(1.0 if each.kind == Cover.SEA else 0.25 for each in surface.pools)], dtype=np.float32)
+    surf = np.array([0.0, *(each.surf for each in surface.pools)], dtype=np.float32)
     waves(
         values, wet, shape=surface.classes.shape, seed=surface.seed, date=date, weather=today, open_sea=exposed[pool],
-        pixel=surface.pixel,
+        surf=surf[pool], pixel=surface.pixel,
     )  # fmt: skip
     frozen, covered = lake_ice(elevation=float(surface.elevation.mean()), weather=today)
     still = np.array([0.0, *(float(each.kind == Cover.LAKE) for each in surface.pools)], dtype=np.float32)
     ice = frozen * still[pool[wet.at]] * wet.share
     if frozen > 0:
-        grey = 0.10 + 0.05 * surface.coarse.ravel()[wet.at]
-        bare = np.linspace(1.3, 0.05, 13, dtype=np.float32)[:, None] * np.clip(grey, 0.03, 0.4)
+        grey = np.clip(0.10 + 0.05 * surface.coarse.ravel()[wet.at], 0.03, 0.4)
+        bare = np.linspace(1.3, 0.05, 13, dtype=np.float32)[:, None] * grey
         sheet = covered * np.maximum(white, bare) + (1 - covered) * bare
         values[:, wet.at] += ice * (sheet - values[:, wet.at])
     water[wet.at] = wet.share - ice

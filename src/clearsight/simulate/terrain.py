@@ -11,10 +11,12 @@ from clearsight.errors import ArgumentError
 Array = NDArray[np.float32]
 
 _PENUMBRA = 0.6
-"""Height over which a cast shadow fades, in units of pixel * tan(sun elevation): the sun's disc and the pixel's own size."""
+"""Height over which a cast shadow fades, in units of what the ray falls across a pixel."""
 
 
-def fractal(rng: np.random.Generator, *, shape: tuple[int, int], slope: float, largest: float) -> Array:
+def fractal(
+    rng: np.random.Generator, *, shape: tuple[int, int], slope: float, largest: float, periodic: bool = False
+) -> Array:
     """Random field with a power-law spectrum, the texture most natural things share.
 
     Parameters
@@ -27,6 +29,8 @@ def fractal(rng: np.random.Generator, *, shape: tuple[int, int], slope: float, l
         Amplitude falls as frequency to the power ``-slope``: 1 is rough, 2 is like hills, 3 is smooth.
     largest : float
         Size of the largest structures in pixels; below that frequency the spectrum is flat.
+    periodic : bool
+        Whether what leaves the field on one side comes back on the other.
 
     Returns
     -------
@@ -39,9 +43,9 @@ def fractal(rng: np.random.Generator, *, shape: tuple[int, int], slope: float, l
     >>> field.shape, bool(abs(field.mean()) < 1e-3)
     ((64, 48), True)
     """
-    # The field is periodic, so it's made larger than needed: structures that leave on one side don't come back on the other.
-    margin = int(min(largest, max(shape)) // 2)
-    rows, columns = (fft.next_fast_len(size + margin, real=True) for size in shape)
+    # The field repeats at its borders, so it's made larger than needed, unless that's wanted.
+    margin = 0 if periodic else int(min(largest, max(shape)) // 2)
+    rows, columns = shape if periodic else (fft.next_fast_len(size + margin, real=True) for size in shape)
     frequency = np.hypot(fft.fftfreq(rows)[:, None], fft.rfftfreq(columns)[None, :]).astype(np.float32)
     amplitude = (frequency**2 + np.float32(1.0 / largest) ** 2) ** np.float32(-slope / 2)
     amplitude[0, 0] = 0.0

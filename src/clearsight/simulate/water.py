@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from clearsight.simulate.covers import Cover
 from clearsight.simulate.sketch import Pool
-from clearsight.simulate.spectra import deep_water, sun_glint
+from clearsight.simulate.spectra import deep_water, sun_glint, wetted, wobble
 from clearsight.simulate.terrain import fractal
 from clearsight.simulate.weather import Weather, season
 
@@ -22,11 +22,11 @@ Range = tuple[float, float]
 # Ranges of chlorophyll (mg/m3), sediment (g/m3) and dissolved matter (1/m), and how often such water is met.
 _WATERS: Final[dict[Cover, tuple[tuple[float, Range, Range, Range], ...]]] = {
     Cover.LAKE: (
-        (0.30, (0.5, 3.0), (0.2, 2.0), (0.05, 0.4)),
-        (0.20, (3.0, 12.0), (1.0, 8.0), (0.2, 1.2)),
-        (0.20, (15.0, 150.0), (4.0, 30.0), (0.4, 2.0)),
-        (0.12, (2.0, 15.0), (20.0, 250.0), (0.3, 1.0)),
-        (0.18, (0.5, 8.0), (0.3, 3.0), (2.0, 12.0)),
+        (0.34, (0.4, 3.0), (0.1, 1.5), (0.05, 0.5)),
+        (0.18, (3.0, 12.0), (0.6, 6.0), (0.2, 1.2)),
+        (0.16, (15.0, 150.0), (4.0, 30.0), (0.4, 2.0)),
+        (0.10, (2.0, 15.0), (20.0, 250.0), (0.3, 1.0)),
+        (0.22, (0.5, 8.0), (0.1, 2.0), (1.5, 12.0)),
     ),
     Cover.RIVER: (
         (0.4, (0.5, 5.0), (1.0, 8.0), (0.2, 2.5)),
@@ -35,8 +35,8 @@ _WATERS: Final[dict[Cover, tuple[tuple[float, Range, Range, Range], ...]]] = {
     ),
     Cover.SEA: (
         (0.35, (0.04, 0.5), (0.05, 0.6), (0.005, 0.05)),
-        (0.40, (0.6, 6.0), (0.5, 6.0), (0.05, 0.5)),
-        (0.25, (1.5, 12.0), (8.0, 200.0), (0.2, 1.0)),
+        (0.45, (0.6, 6.0), (0.2, 4.0), (0.05, 0.5)),
+        (0.20, (1.5, 12.0), (8.0, 200.0), (0.2, 1.0)),
     ),
 }
 
@@ -44,6 +44,13 @@ _SWING: Final[dict[Cover, Range]] = {Cover.LAKE: (0.05, 0.5), Cover.RIVER: (0.6,
 
 _LEVELS: Final = 24
 """Steps of turbidity within a body of water."""
+
+
+_SOAKED: Final = np.float32(0.55)
+"""What ground under water reflects, as a share of what it reflects when dry."""
+
+_FEW: Final = 0.03
+"""Share of an image under water below which waves aren't drawn one by one."""
 
 
 @dataclass(frozen=True)
@@ -57,13 +64,13 @@ class Wet:
     """Metres."""
 
 
-def draw_pool(rng: np.random.Generator, kind: Cover) -> Pool:
-    """A body of water of some kind (``LAKE``, ``RIVER`` or ``SEA``)."""
+def draw_pool(rng: np.random.Generator, kind: Cover, *, surf: float = 0.0) -> Pool:
+    """A body of water of some kind (``LAKE``, ``RIVER`` or ``SEA``), its shore open to the swell from 0 to 1."""
     waters = _WATERS[kind]
     chances = np.array([row[0] for row in waters])
     _, *ranges = waters[int(rng.choice(len(waters), p=chances / chances.sum()))]
     chlorophyll, sediment, dissolved = (float(np.exp(rng.uniform(*np.log(limits)))) for limits in ranges)
-    return Pool(kind, chlorophyll, sediment, dissolved, swing=float(rng.uniform(*_SWING[kind])))
+    return Pool(kind, chlorophyll, sediment, dissolved, swing=float(rng.uniform(*_SWING[kind])), surf=surf)
 
 
 def level(pool: Pool, *, seed: int, latitude: float, date: datetime.date, weather: Weather) -> float:
@@ -103,9 +110,16 @@ def flood(bed: Array, pool: NDArray[np.uint16], *, softness: Array, levels: Sequ
     return Wet(at, share.ravel()[at].astype(np.float32), np.maximum(depth.ravel()[at], 0.0).astype(np.float32))
 
 
+def dampen(values: Array, *, damp: Array) -> None:
+    """Darken ground that the water has left not long ago, in place; ``damp`` (pixels) is 0 dry … 1 soaked."""
+    at = np.flatnonzero(damp > 0.01)
+    if at.size:
+        values[:, at] = wetted(values[:, at].T, damp[at]).T
+
+
 def pour(
-    values: Array, wet: Wet, *, pool: NDArray[np.uint16], pools: Sequence[Pool], texture: Array, season_phase: float,
-    runoff: float,
+    values: Array, wet: Wet, *, bottom: Array, pool: NDArray[np.uint16], pools: Sequence[Pool], texture: Array,
+    season_phase: float, runoff: float,
 ) -> None:  # fmt: skip
     """Lay water over the ground, in place.
 
@@ -115,6 +129,8 @@ def pour(
         Reflectance of the ground, changed where it's wet.
     wet : Wet
         Where the water is.
+    bottom : float32 array (13, wet pixels)
+        Reflectance of the dry ground under the water.
     pool : uint16 array (pixels)
         As in ``flood``, flat.
     pools : sequence of Pool
@@ -126,18 +142,17 @@ def pour(
     runoff : float
         mm; floods are brown.
     """
-    if wet.at.size == 0:
-        return
     reflectance, attenuation = _tables(pools, season_phase=season_phase, runoff=runoff)
-    which = pool[wet.at].astype(np.int32) - 1
-    step = np.clip((texture[wet.at] * 0.2 + 0.5) * _LEVELS, 0, _LEVELS - 1).astype(np.int32)
-    row = which * _LEVELS + step
-    soaked = np.float32(0.55)
+    place = np.clip((texture[wet.at] * 0.2 + 0.5) * (_LEVELS - 1), 0, _LEVELS - 1.001)
+    step = place.astype(np.int32)
+    between = (place - step).astype(np.float32)
+    row = (pool[wet.at].astype(np.int32) - 1) * _LEVELS + step
     for band in range(13):
-        bottom = values[band][wet.at]
+        deep = reflectance[band][row] + between * (reflectance[band][row + 1] - reflectance[band][row])
         through = np.exp(-attenuation[band][row] * wet.depth)
-        seen = reflectance[band][row] * (1 - through) + soaked * bottom * through
-        values[band][wet.at] = bottom + wet.share * (seen - bottom)
+        seen = deep * (1 - through) + _SOAKED * bottom[band] * through
+        dry = values[band][wet.at]
+        values[band][wet.at] = dry + wet.share * (seen - dry)
 
 
 def _tables(pools: Sequence[Pool], *, season_phase: float, runoff: float) -> tuple[Array, Array]:
@@ -157,37 +172,55 @@ def _tables(pools: Sequence[Pool], *, season_phase: float, runoff: float) -> tup
     scum = np.clip((chlorophyll - 120) / 500, 0.0, 0.6)[:, None]
     leaf = np.array([0.02, 0.03, 0.07, 0.04, 0.12, 0.25, 0.28, 0.28, 0.28, 0.24, 0.10, 0.07, 0.03], dtype=np.float32)
     reflectance = reflectance * (1 - scum) + leaf * scum
+    colours = [
+        wobble(np.random.default_rng(int(1e6 * pool.swing)), count=1, brightness=0.12, slope=0.08) for pool in pools
+    ]
+    reflectance = reflectance * np.repeat(np.concatenate(colours), _LEVELS, axis=0)
     return np.ascontiguousarray(reflectance.T, dtype=np.float32), np.ascontiguousarray(attenuation.T, dtype=np.float32)
 
 
 def waves(
     values: Array, wet: Wet, *, shape: tuple[int, int], seed: int, date: datetime.date, weather: Weather, open_sea: Array,
-    pixel: float,
+    surf: Array, pixel: float,
 ) -> None:  # fmt: skip
     """Add what the surface of the water mirrors, and foam, in place.
 
-    ``open_sea`` (pixels): 1 on the sea, less on lakes and rivers, which are sheltered from the wind. The mirrored light
-    is the same in every band; foam is white, and darker in the short-wave infrared (Koepke 1984, Applied Optics 23, 1816).
+    ``open_sea`` (pixels) is 1 on the sea, less on lakes and rivers, which are sheltered from the wind; ``surf`` (pixels)
+    says how much swell breaks on the shore. Mirrored light is the same in every band; foam is white, and darker in the
+    short-wave infrared (Koepke 1984, Applied Optics 23, 1816).
     """
-    if wet.at.size == 0:
-        return
     rng = np.random.default_rng([abs(seed), 91, date.toordinal()])
     exposed = open_sea[wet.at]
     wind = weather.wind * (0.35 + 0.65 * exposed)
     view = rng.uniform(-9.0, 9.0)
     grid = np.linspace(0.3, 16.0, 24)
     mirror = np.array([sun_glint(sun_zenith=weather.sun_zenith, view_zenith=view, wind=w) for w in grid])
-    glint = np.minimum(np.interp(wind, grid, mirror), 0.35) + 0.002
-    swell = _swell(rng, shape=shape, pixel=pixel).ravel()[wet.at]
-    slick = fractal(rng, shape=shape, slope=1.7, largest=120).ravel()[wet.at]
-    glint = glint * np.exp(0.16 * swell * exposed + 0.25 * slick)
-    foam = 2.5e-6 * np.maximum(wind - 1.5, 0) ** 3.2 * np.exp(0.8 * swell)
-    breaking = np.clip((wet.depth - 0.15) / 0.3, 0, 1) * np.exp(-((wet.depth / (0.35 + 0.13 * weather.wind)) ** 2))
-    foam = np.minimum(foam + exposed**2 * breaking * np.clip(swell * 0.7 + 0.10 * weather.wind - 0.35, 0.0, 1.3), 1.0)
-    glint, foam = (glint * wet.share).astype(np.float32), (foam * wet.share * 0.55).astype(np.float32)
+    glint = np.minimum(np.interp(wind, grid, mirror), 0.35) + rng.uniform(0.0, 0.003)
+    foam = 2.5e-6 * np.maximum(wind - 1.5, 0) ** 3.2
+    if wet.at.size > _FEW * values.shape[1]:
+        swell = _swell(rng, shape=shape, pixel=pixel).ravel()[wet.at]
+        glint = glint * (1 + 0.10 * swell * exposed) * _calm(rng, shape=shape, pixel=pixel).ravel()[wet.at]
+        foam = foam * np.exp(0.8 * swell) + surf[wet.at] * _breakers(wet.depth, swell=swell, wind=weather.wind)
+    glint = (glint * wet.share).astype(np.float32)
+    foam = (np.minimum(foam, 1.0) * wet.share * 0.55).astype(np.float32)
     white = np.array([1, 1, 1, 1, 0.97, 0.95, 0.92, 0.88, 0.86, 0.8, 0.6, 0.5, 0.3], dtype=np.float32)
     for band in range(13):
         values[band][wet.at] += glint + foam * (white[band] - values[band][wet.at])
+
+
+def _breakers(depth: Array, *, swell: Array, wind: float) -> Array:
+    """Share of foam where waves break: in rows along the shore, farther out in wind."""
+    near = np.clip((depth - 0.1) / 0.2, 0, 1) * np.exp(-((depth / (0.4 + 0.12 * wind)) ** 2))
+    rows = np.sin(depth * 6.5 + 1.2 * swell)
+    return np.asarray(near * np.clip(0.8 * rows + 0.35 * swell + 0.08 * wind - 0.25, 0.0, 1.0), dtype=np.float32)
+
+
+def _calm(rng: np.random.Generator, *, shape: tuple[int, int], pixel: float) -> Array:
+    """Factor on the mirrored light, about 1: gusts, and slicks, which are dark threads of smooth water."""
+    gusts = fractal(rng, shape=shape, slope=2.6, largest=3000 / pixel)
+    threads = fractal(rng, shape=shape, slope=2.4, largest=1500 / pixel)
+    slicks = np.exp(-((threads / 0.05) ** 2)) * np.clip(gusts, 0.0, 1.0)
+    return np.asarray(np.exp(0.12 * gusts) * (1 - 0.4 * slicks), dtype=np.float32)
 
 
 def _swell(rng: np.random.Generator, *, shape: tuple[int, int], pixel: float) -> Array:
