@@ -136,7 +136,8 @@ def _write_jp2(path: Path, image: Image, product: Product, gsd: int) -> None:
     count, rows, columns = planes.shape
     grid = {"width": columns, "height": rows, "crs": f"EPSG:{product.epsg}", "transform": product.transform(gsd)}
     # By way of memory, since rasterio's copy releases Python's lock while GDAL compresses, and its writer doesn't.
-    with MemoryFile() as memory:
+    # No side-car file: what GDAL would note in it, real products don't have either.
+    with rasterio.Env(GDAL_PAM_ENABLED="NO"), MemoryFile() as memory:
         with memory.open(driver="GTiff", count=count, dtype=planes.dtype, **grid) as dataset:
             dataset.write(planes)
         with memory.open() as dataset:

@@ -160,7 +160,8 @@ def _product_info(info: ET.Element, product: Product) -> None:
     _add(info, "PROCESSING_LEVEL", f"Level-{product.level[1:]}")
     _add(info, "PRODUCT_TYPE", f"S2MSI{product.level[1:]}")
     _add(info, "PROCESSING_BASELINE", product.baseline)
-    _add(info, "PRODUCT_DOI", "Not applicable: simulated by Clearsight, not seen by any satellite")
+    if product.modern:
+        _add(info, "PRODUCT_DOI", "Not applicable")
     _add(info, "GENERATION_TIME", _time(product.generated, "microseconds"))
     _add(info, "PREVIEW_IMAGE_URL", "Not applicable")
     _add(info, "PREVIEW_GEO_INFO", "Not applicable")
