@@ -3,8 +3,8 @@
     pip install pandas pyarrow
     python scripts/make_cover.py INVENTORY.parquet
 
-The inventory lists, for 10,847 patches of 5 km all over the world, the percentages of pixels that people labelled clear,
-thick cloud, thin cloud and cloud shadow (CloudSEN12+, Aybar et al. 2024, doi:10.1016/j.dib.2024.110852; licence MIT).
+The inventory lists, for 10,847 patches of 5 km all over the world, the percentages of pixels that people labelled
+clear, thick cloud, thin cloud and cloud shadow (CloudSEN12+, Aybar et al. 2024, doi:10.1016/j.dib.2024.110852; MIT).
 What ships is one table of counts: thick cloud by thin cloud, in steps of 5 %, a row and a column apart for "none".
 """
 

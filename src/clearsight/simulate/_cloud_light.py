@@ -196,7 +196,7 @@ def _light_on(layer: CloudLayer, above: list[CloudLayer], tables: list[Optics], 
 
 
 def _slopes(layer: CloudLayer, *, view: View) -> Array | None:
-    """Slopes of a thick cloud's top: bright towards the sun, dim away from it, evened out by light that diffuses within."""
+    """Slopes of a thick cloud's top: bright towards the sun, dim away from it; light that diffuses evens it out."""
     if float(layer.optical_depth.max()) < 4.0 or layer.kind in ("fog", "haze_veil"):
         return None
     azimuth, lean = np.radians(view.geometry.sun_azimuth), np.tan(np.radians(view.geometry.sun_zenith))
@@ -255,7 +255,7 @@ def add_layer(toa: Array, layer: CloudLayer, table: Optics, *, light: Array | No
 
 
 def _air_above(layer: CloudLayer, *, air: Air, height: float, view: View) -> tuple[Coefficients, Array]:
-    """Air above the layer's middle (13,), and gas transmittance (2, y, x) of ``_VAPOUR_BANDS`` above each pixel's top."""
+    """Air above a layer's middle (13,), and transmittance (2, y, x) in ``_VAPOUR_BANDS`` above each pixel's top."""
     cloudy = layer.top_height[layer.optical_depth > 0]
     low, high = (float(cloudy.min()), float(cloudy.max())) if cloudy.size else (layer.base_height, layer.base_height)
     nodes = np.maximum(np.linspace(low, high, 4 if high - low > 200 else 2) / 1000, air.elevation)

@@ -67,12 +67,12 @@ class _Recipe:
 
 
 _RECIPES: Final[dict[str, _Recipe]] = {
-    "cumulus": _Recipe((500, 2000), (200, 1400), (12, 50), (20, 60), "water", (6, 14)),
-    "congestus": _Recipe((600, 1800), (1500, 5000), (35, 110), (25, 70), "water", (8, 16)),
+    "cumulus": _Recipe((500, 2000), (200, 1400), (15, 65), (20, 60), "water", (5, 13)),
+    "congestus": _Recipe((600, 1800), (1500, 5000), (35, 120), (25, 70), "water", (6, 16)),
     "deep": _Recipe((800, 2000), (7000, 11000), (50, 130), (40, 200), "ice", (20, 45)),
-    "broken_stratus": _Recipe((300, 2200), (150, 600), (6, 35), (40, 150), "water", (6, 14)),
-    "altocumulus": _Recipe((2800, 5500), (150, 500), (3, 18), (40, 120), "water", (6, 12)),
-    "overcast": _Recipe((300, 4500), (300, 3000), (8, 70), (60, 250), "water", (5, 15)),
+    "broken_stratus": _Recipe((300, 2200), (150, 600), (8, 45), (40, 150), "water", (4.5, 13)),
+    "altocumulus": _Recipe((2800, 5500), (150, 500), (4, 20), (40, 120), "water", (5, 12)),
+    "overcast": _Recipe((300, 3500), (300, 2500), (10, 90), (60, 250), "water", (4.5, 14)),
     "thick_cirrus": _Recipe((6000, 10500), (800, 2500), (1.0, 9.0), (150, 700), "ice", (15, 50)),
     "thin_cirrus": _Recipe((6500, 11500), (300, 1500), (0.06, 1.0), (200, 900), "ice", (12, 45)),
     "contrails": _Recipe((8500, 11500), (100, 400), (0.15, 1.2), (25, 70), "ice", (10, 25)),
@@ -243,8 +243,10 @@ def _threshold(field: Array, cover: float) -> float:
 
 
 def _inward(field: Array, cover: float) -> Array:
-    """About how many pixels inside the cloud's rim a pixel lies: the field's excess over the rim's level, in units of its
-    usual change from one pixel to the next. 0 outside."""
+    """About how many pixels inside the cloud's rim a pixel lies, 0 outside.
+
+    That is the field's excess over the rim's level, in units of its usual change from one pixel to the next.
+    """
     lag = 4
     change = float(np.sqrt(2.0) * np.abs(field[:, lag:] - field[:, :-lag]).mean()) / lag
     return np.asarray(np.maximum(field - _threshold(field, cover), 0.0) / (change or 1.0), dtype=np.float32)

@@ -1,8 +1,8 @@
 """From ground, air, clouds and sun to what the satellite measures, with the exact truth of every pixel.
 
-Light comes down from the sun through the cloud layers: part straight (sharp shadows, cast by sun angle and height), part
-scattered (spread sideways), and through the air as skylight. It leaves the ground and each layer is laid over the scene,
-lowest first. What `q` means is written in `clearsight.simulate.truth`.
+Light comes down from the sun through the cloud layers: part straight (sharp shadows, cast by sun angle and height),
+part scattered (spread sideways), and through the air as skylight. It leaves the ground, and each layer is laid over the
+scene, lowest first. What ``q`` means is written in `clearsight.simulate.truth`.
 """
 
 from __future__ import annotations
@@ -216,7 +216,7 @@ def _truth(
 
 
 def _snowlike(reflectance: Array) -> NDArray[np.bool_]:
-    """Bright in the visible, dark in the SWIR: the usual snow index above 0.4 (Hall et al. 1995, 0034-4257(95)00137-P)."""
+    """Bright in the visible, dark in the SWIR: a snow index above 0.4 (Hall et al. 1995, 0034-4257(95)00137-P)."""
     green, swir = reflectance[_B03], reflectance[_B11]
     return np.asarray((green > 0.25) & (green - swir > 0.4 * (green + swir)))
 

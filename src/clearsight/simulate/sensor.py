@@ -23,8 +23,8 @@ SOLAR_IRRADIANCE: Final = np.array(
 
 _REFERENCE_RADIANCE: Final = np.array([129, 128, 128, 108, 74.5, 68, 67, 103, 52.5, 9, 6, 4, 1.5])
 _REFERENCE_SNR: Final = np.array([1372, 214, 249, 230, 253, 220, 228, 221, 161, 223, 390, 159, 167]) * 0.9
-"""Signal to noise at the reference radiance (W/m²/sr/µm): measured in orbit (Gascon et al. 2017, *Copernicus Sentinel-2A
-Calibration and Products Validation Status*, Remote Sensing 9, 584), a tenth worse for age and for what resampling leaves."""
+"""Signal to noise at the reference radiance (W/m²/sr/µm), measured in orbit and a tenth worse for age: Gascon et al. 2017,
+*Copernicus Sentinel-2A Calibration and Products Validation Status*, Remote Sensing 9, 584."""
 
 _LARGEST_RADIANCE: Final = np.array([588, 615.5, 559, 484, 449.5, 413, 387, 308, 308, 233, 45, 70, 24.5])
 """W/m²/sr/µm at which a band saturates."""
@@ -47,8 +47,8 @@ class Observation:
     """What the instrument delivers for one frame."""
 
     dn: Mapping[str, NDArray[np.uint16]]
-    """Band name → digital numbers (rows, columns) on the band's native 10, 20 or 60 m grid; 0 = nodata. All grids start in
-    the frame's upper left corner; the last row and column of a coarse grid may reach past the frame."""
+    """Band name → digital numbers (rows, columns) on the band's native 10, 20 or 60 m grid; 0 = nodata. All grids start
+    in the frame's upper left corner; the last row and column of a coarse grid may reach past the frame."""
     baseline: str
     """Processing baseline, such as ``05.10``."""
     offset: int
@@ -208,7 +208,7 @@ def _resampled(image: Array, *, step: int, blur: float, shift: tuple[float, floa
 
 @lru_cache(maxsize=1024)
 def _sampling(size: int, step: int, blur: float, shift: float) -> sparse.csr_array:
-    """(n, size) matrix whose rows are the point-spread function of each native pixel: square, convolved with a Gaussian."""
+    """(n, size) matrix; its rows are the point-spread functions of the native pixels: squares, blurred by a Gaussian."""
     from scipy.special import ndtr
 
     count = -(-size // step)
@@ -217,8 +217,8 @@ def _sampling(size: int, step: int, blur: float, shift: float) -> sparse.csr_arr
     offsets = np.arange(-reach, reach + 1)
     at = np.round(centre).astype(int)[:, None] + offsets
     distance = at - centre[:, None]
-    # The share of a source pixel's square within the native pixel blurred by sigma; at step 1 the scene's own pixels are
-    # that square already, so that only the blur is left.
+    # How much of a source pixel lies within the native pixel, blurred by sigma; at step 1 the scene's own pixels are that
+    # square already, so that only the blur is left.
     half = 0.5 * step if step > 1 else 0.5 * 0.2
     weight = ndtr((distance + half) / sigma) - ndtr((distance - half) / sigma)
     weight /= weight.sum(axis=1, keepdims=True)
@@ -228,7 +228,7 @@ def _sampling(size: int, step: int, blur: float, shift: float) -> sparse.csr_arr
 
 
 def _detector_of(detector: NDArray[np.uint8], step: int, *, later: int) -> NDArray[np.uint8]:
-    """Detector number on a native grid; each band's line of sight ends a pixel or so elsewhere, so edges differ a little."""
+    """Detector number on a native grid; each band's swath ends a pixel or so elsewhere, so edges differ a little."""
     moved = np.roll(detector, (later % 3) - 1, axis=1) if (detector == 0).any() else detector
     rows, columns = detector.shape
     middle = step // 2

@@ -19,10 +19,10 @@ Array = NDArray[np.float32]
 _THICK: Final[dict[str, tuple[float, float, float]]] = {
     "cumulus": (0.42, 0.15, 0.03),
     "congestus": (0.17, 0.17, 0.04),
-    "deep": (0.06, 0.14, 0.18),
-    "broken_stratus": (0.22, 0.25, 0.10),
-    "altocumulus": (0.08, 0.09, 0.02),
-    "overcast": (0.02, 0.16, 0.58),
+    "deep": (0.03, 0.08, 0.10),
+    "broken_stratus": (0.26, 0.31, 0.16),
+    "altocumulus": (0.07, 0.07, 0.02),
+    "overcast": (0.02, 0.18, 0.60),
     "fog": (0.03, 0.04, 0.05),
 }
 """How often each kind makes thick cloud where it covers less than 40 %, up to 90 %, and more."""

@@ -5,15 +5,15 @@ the ground's own signal when a measurement is written as ``q · ground + (1 − 
 
     q = exp(−½ · (τ_sun + τ_view)) · exp(−½ · Δa · m) · (1 − s)
 
-* ``τ_sun``: optical depth at 550 nm of all cloud along the sunbeam that should light the pixel, on its slant. A *shadow*
-  is a large ``τ_sun`` with a small ``τ_view``; skylight in a shadow doesn't count, since it shows another ground: bluer,
-  flatter, noisier.
+* ``τ_sun``: optical depth at 550 nm of all cloud along the sunbeam that should light the pixel, on its slant. A
+  *shadow* is a large ``τ_sun`` with a small ``τ_view``; skylight in a shadow doesn't count, since it shows another
+  ground: bluer, flatter, noisier.
 * ``τ_view``: the same along the line of sight. Over a wide thin cloud both are alike, and light is lost twice.
 * ``½``: half of the extinction by droplets and crystals is diffraction, which bends light by a degree or two only; that
   half still makes a sharp shadow and a sharp image (`shadows.STRAIGHT`).
 * ``Δa``: aerosol optical depth at 550 nm above ``REFERENCE_AOT``, over the two-way path ``m = 1/cos(sun zenith) +
-  1/cos(view zenith)``. So *haze, smoke and dust* lower ``q`` as a thin cloud does. Up to the reference, air is the usual
-  air that every atmospheric correction removes: ``q = 1``.
+  1/cos(view zenith)``. So *haze, smoke and dust* lower ``q`` as a thin cloud does. Up to the reference, air is the
+  usual air that every atmospheric correction removes: ``q = 1``.
 * ``s``: share of stray light: light of bright cloud nearby that the air scatters into the line of sight (adjacency).
 
 What follows: ``q`` lies in [0, 1]; without cloud, shadow and haze it is 1; more optical depth anywhere never raises it;
@@ -21,7 +21,7 @@ where it is 1 the surface can be computed from the measurement by the true atmos
 place, it comes back every year on the same days: it does not lower ``q``. Neither does any change of the surface itself
 (snow, flood, harvest, fire scar, sun glint).
 
-Numbers to hold on to, sun at 45°: a cloud of optical depth 0.1 gives q = 0.89, 0.42 gives 0.6, 1 gives 0.3, 3 gives 0.03.
+Numbers to hold on to, sun at 45°: cloud of optical depth 0.1 gives q = 0.89, 0.42 gives 0.6, 1 gives 0.3, 3 gives 0.03.
 """
 
 from __future__ import annotations
