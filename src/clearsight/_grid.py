@@ -47,7 +47,7 @@ def output_grid(
         return geobox
     if like is not None:
         return _grid_of(like)
-    _check_tiles(items, bbox=bbox, crs=crs, resolution=resolution)
+    _check_tiles(items, bands=bands, bbox=bbox, crs=crs, resolution=resolution)
     anchor = native_geobox(items[0], resolution=resolution or 10, bands=bands)
     if crs is not None and CRS(_utm(crs, anchor)) != anchor.crs:
         return _foreign_grid(items, bands=bands, crs=CRS(_utm(crs, anchor)), resolution=resolution, bbox=bbox)
@@ -78,7 +78,9 @@ def _grid_of(like: Any) -> GeoBox:
     return grid if code is None else GeoBox(grid.shape, grid.transform, f"EPSG:{code}")
 
 
-def _check_tiles(items: Sequence[pystac.Item], *, bbox: Any, crs: Any, resolution: float | None) -> None:
+def _check_tiles(
+    items: Sequence[pystac.Item], *, bands: Sequence[str], bbox: Any, crs: Any, resolution: float | None
+) -> None:
     """Several tiles need a word on the grid; several zones need one on the CRS."""
     tiles = sorted({ids.tile(item) for item in items})
     if len(tiles) == 1 or (crs is not None and (resolution is not None or bbox is not None)):
@@ -89,7 +91,7 @@ def _check_tiles(items: Sequence[pystac.Item], *, bbox: Any, crs: Any, resolutio
             f"items lie in {len(tiles)} tiles ({', '.join(tiles[:6])}), and no grid is given. "
             "Pass the items of one tile, or say which grid: bbox, geobox, like, or crs and resolution."
         )
-    if len({str(native_geobox(item).crs) for item in items}) > 1:
+    if len({str(native_geobox(item, bands=bands).crs) for item in items}) > 1:
         raise MixedTilesError(
             f"items lie in several UTM zones ({', '.join(zones)}), so bbox alone leaves the grid open. "
             "Pass crs as well, or geobox, or like."

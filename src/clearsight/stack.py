@@ -90,7 +90,7 @@ def load(
         raise ArgumentError("items is empty; pass at least one item, such as those that clearsight.search finds.")
     names = _bands(frames, bands)
     how = _resampling(resampling, names)
-    native = [name for name in names if name in BANDS] or list(bands_of(frames[0]))
+    native = [name for name in names if name in BANDS] or list(bands_of(frames[0])) or names
     grid = output_grid(frames, bands=native, crs=crs, resolution=resolution, geobox=geobox, bbox=bbox, like=like)
     stack = odc.stac.load(
         [_request(index, item, names) for index, item in enumerate(frames)],
@@ -156,7 +156,7 @@ def _request(index: int, item: pystac.Item, names: Sequence[str]) -> pystac.Item
 
     What odc-stac would otherwise derive per collection (band structure, grids, nodata) differs here from item to item.
     """
-    grid = native_geobox(item)
+    grid = native_geobox(item, bands=bands_of(item) or names)
     west, south, east, north = grid.boundingbox.bbox
     width, height = (int(np.ceil((side + 2 * _MARGIN) / _MARGIN)) for side in (east - west, north - south))
     fields = {
