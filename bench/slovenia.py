@@ -18,7 +18,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
 
-from clearsight.score import score
+from clearsight.scoring import score
 
 ROOT = Path(__file__).parents[1]
 THRESHOLD = 0.60

@@ -9,11 +9,11 @@ import pystac
 import pytest
 
 import clearsight
-from clearsight import _scoring
+from clearsight import _subtiles
 from clearsight.archive import produce, summarise
 from clearsight.errors import ArgumentError, OutputError
 from clearsight.product import decode, encode, read_scores
-from clearsight.score import score
+from clearsight.scoring import score
 from clearsight.stack import load
 from plain_scenes import SHAPE, image, index_of, make_item
 from safe_fixtures import THIRD_PARTY_WARNINGS
@@ -72,7 +72,7 @@ def test_files_hold_the_scores_of_the_whole_series(made, items):
 
 
 def test_sub_tiles_change_nothing(made, items, tmp_path, monkeypatch):
-    monkeypatch.setattr(_scoring, "side_for", lambda frames: 64)
+    monkeypatch.setattr(_subtiles, "side_for", lambda frames: 64)
     produce(items, tmp_path)
     assert [_files(tmp_path)[name] for name in _files(tmp_path) if name.endswith(".tif")] == [
         _files(made[0])[name] for name in _files(made[0]) if name.endswith(".tif")
@@ -99,7 +99,7 @@ def test_no_context_fraction_counts_the_sub_tiles_without(items, tmp_path, monke
     # The second date was seen in the upper half of the grid only: the lower half of the first has no context.
     half = image(1)
     half[:, SHAPE[0] // 2 :] = 0
-    monkeypatch.setattr(_scoring, "side_for", lambda frames: SHAPE[0] // 2)
+    monkeypatch.setattr(_subtiles, "side_for", lambda frames: SHAPE[0] // 2)
     first, second = produce([items[0], make_item(tmp_path, 1, numbers=half)], tmp_path / "half").written
     assert first.properties["NO_CONTEXT_FRACTION"] == pytest.approx(0.5)
     assert second.properties["NO_CONTEXT_FRACTION"] == 0
@@ -134,7 +134,7 @@ def test_late_item_is_scored_with_the_others_as_context(made, items, tmp_path):
 @pytest.mark.parametrize("crash_at", ["score", "finish_scores", "write_item"])
 def test_crash_leaves_nothing_half_written_and_the_next_run_completes(crash_at, made, items, tmp_path, monkeypatch):
     calls = 0
-    real = getattr(_scoring, crash_at)
+    real = getattr(_subtiles, crash_at)
 
     def crashing(*args, **kwargs):
         nonlocal calls
@@ -144,7 +144,7 @@ def test_crash_leaves_nothing_half_written_and_the_next_run_completes(crash_at, 
         return real(*args, **kwargs)
 
     with monkeypatch.context() as patch:
-        patch.setattr(_scoring, crash_at, crashing)
+        patch.setattr(_subtiles, crash_at, crashing)
         with pytest.raises(RuntimeError, match="power"):
             produce(items, tmp_path)
     names = {path.name for path in tmp_path.rglob("*") if path.is_file()}
@@ -173,7 +173,7 @@ def test_truncated_file_is_made_again(made, items, tmp_path):
 
 def test_unwritable_folder_is_told_before_any_work(items, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("in the way")
-    monkeypatch.setattr(_scoring, "load", lambda *args, **kwargs: pytest.fail("work was done"))
+    monkeypatch.setattr(_subtiles, "load", lambda *args, **kwargs: pytest.fail("work was done"))
     with pytest.raises(OutputError, match="out="):
         produce(items, tmp_path / "file" / "archive")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -1,3 +1,4 @@
+import pkgutil
 import subprocess
 import sys
 from importlib.metadata import version
@@ -15,6 +16,11 @@ def test_every_public_name_loads_and_is_documented():
     for name in clearsight.__all__:
         value = getattr(clearsight, name)
         assert name == "__version__" or (value.__doc__ or "").strip(), name
+
+
+def test_no_module_takes_the_place_of_a_public_name():
+    modules = {module.name for module in pkgutil.iter_modules(clearsight.__path__)}
+    assert not modules & set(clearsight.__all__)
 
 
 def test_an_unknown_name_is_an_attribute_error():

@@ -10,24 +10,25 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from clearsight.archive import produce as produce
-    from clearsight.composite import composite as composite
-    from clearsight.composite import keep_clear as keep_clear
-    from clearsight.link import Linked as Linked
-    from clearsight.link import link as link
-    from clearsight.score import score as score
+    from clearsight.compositing import composite as composite
+    from clearsight.compositing import keep_clear as keep_clear
+    from clearsight.linking import Linked as Linked
+    from clearsight.linking import link as link
+    from clearsight.scoring import score as score
     from clearsight.sources import search as search
     from clearsight.stack import load as load
 
 __version__ = "0.1.0.dev0"
 
+# No module may bear the name of a public function: importing it would put the module in the function's place.
 _HOME = {
-    "Linked": "link",
-    "composite": "composite",
-    "keep_clear": "composite",
-    "link": "link",
+    "Linked": "linking",
+    "composite": "compositing",
+    "keep_clear": "compositing",
+    "link": "linking",
     "load": "stack",
     "produce": "archive",
-    "score": "score",
+    "score": "scoring",
     "search": "sources",
 }
 

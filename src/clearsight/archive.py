@@ -13,11 +13,11 @@ from statistics import fmean
 import pystac
 
 from clearsight import ids
-from clearsight._scoring import BrokenItemsError, Frame, Job, Progress, write_tile
+from clearsight._subtiles import BrokenItemsError, Frame, Job, Progress, write_tile
 from clearsight.bands import LEVELS, REQUIRED_BANDS, Level
 from clearsight.catalog import is_complete, product_path, read_items, update_collection
 from clearsight.errors import ArgumentError, ClearsightError, MissingBandError, OutputError
-from clearsight.score import DEFAULT_MODEL
+from clearsight.scoring import DEFAULT_MODEL
 
 _EMPTY = "it has no pixel with a value in every band; an empty score is never written"
 

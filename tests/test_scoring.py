@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from clearsight.bands import BANDS
 from clearsight.errors import ArgumentError, MissingBandError
-from clearsight.score import score
+from clearsight.scoring import score
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"the real scenes aren't here: no folder {DATA}")

@@ -13,7 +13,7 @@ from odc.geo.xr import xr_coords
 from rio_cogeo import cog_validate
 
 from clearsight._median import median_over_time
-from clearsight.composite import composite, keep_clear, write_composite
+from clearsight.compositing import composite, keep_clear, write_composite
 from clearsight.errors import ArgumentError, OutputError
 from clearsight.product import decode
 from safe_fixtures import THIRD_PARTY_WARNINGS

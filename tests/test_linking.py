@@ -8,9 +8,9 @@ import pytest
 
 from clearsight.archive import produce
 from clearsight.catalog import read_items
-from clearsight.composite import composite, keep_clear
+from clearsight.compositing import composite, keep_clear
 from clearsight.errors import ArgumentError, ProductError
-from clearsight.link import link
+from clearsight.linking import link
 from clearsight.product import read_scores
 from clearsight.stack import load
 from plain_scenes import index_of, make_item

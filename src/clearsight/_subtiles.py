@@ -23,7 +23,7 @@ from clearsight.bands import LEVEL_BANDS, Level
 from clearsight.catalog import Result, score_item, write_item
 from clearsight.errors import ClearsightError
 from clearsight.product import SCORES, Making, begin_scores, describe_file, encode, finish_scores, put_scores
-from clearsight.score import score
+from clearsight.scoring import score
 from clearsight.stack import load
 from clearsight.tiles import SubTile, side_for, split
 from clearsight.whole import whole_file
