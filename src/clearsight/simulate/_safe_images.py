@@ -23,6 +23,7 @@ from clearsight.simulate._safe_xml import write_xml
 
 Image = NDArray[np.uint8] | NDArray[np.uint16]
 
+TCI_BANDS: Final = ("B04", "B03", "B02")
 TCI_WHITE: Final = 0.3558
 """Reflectance that ESA's true-colour image shows as 255."""
 
@@ -78,7 +79,7 @@ def write_masks(
 
 def true_colour(dn: Mapping[str, Image], *, offset: int) -> NDArray[np.uint8]:
     """Make ESA's true-colour image: red, green, blue, 1 … 255, 0 = nodata; (3, y, x)."""
-    rgb = np.stack([dn[name] for name in ("B04", "B03", "B02")]).astype(np.float32)
+    rgb = np.stack([dn[name] for name in TCI_BANDS]).astype(np.float32)
     seen = (rgb != NODATA_DN).all(0)
     shown = np.clip((rgb + offset) / 10_000 / TCI_WHITE * 255, 1, 255)
     return np.where(seen, shown.round(), 0).astype(np.uint8)
@@ -135,6 +136,8 @@ def _write_jp2(path: Path, image: Image, product: Product, gsd: int) -> None:
     planes = image[None] if image.ndim == 2 else image
     count, rows, columns = planes.shape
     grid = {"width": columns, "height": rows, "crs": f"EPSG:{product.epsg}", "transform": product.transform(gsd)}
+    # True colour is made for looking, and lossy in ESA's products too; numbers and masks stay what they are.
+    numbers = count != len(TCI_BANDS) or path.name.startswith("MSK")
     # By way of memory, since rasterio's copy releases Python's lock while GDAL compresses, and its writer doesn't.
     # No side-car file: what GDAL would note in it, real products don't have either.
     with rasterio.Env(GDAL_PAM_ENABLED="NO"), MemoryFile() as memory:
@@ -145,8 +148,8 @@ def _write_jp2(path: Path, image: Image, product: Product, gsd: int) -> None:
                 dataset,
                 path,
                 driver="JP2OpenJPEG",
-                QUALITY="100",
-                REVERSIBLE="YES",
+                QUALITY="100" if numbers else "15",
+                REVERSIBLE="YES" if numbers else "NO",
                 YCBCR420="NO",
                 BLOCKXSIZE=512,
                 BLOCKYSIZE=512,
@@ -179,17 +182,16 @@ def _gml_masks(
 ) -> tuple[list[tuple[str, str | None, str]], list[tuple[Path, Image, int]]]:
     folder.mkdir(parents=True, exist_ok=True)
     masks: list[tuple[str, str | None, str]] = []
+    footprints = _polygons(product.detectors(60), product.transform(60))
     for name, values in dn.items():
-        gsd = BANDS[name].gsd
-        content = {
-            "DETFOO": product.detectors(60),
-            "NODATA": (values == NODATA_DN).astype(np.uint8),
-            "SATURA": (values == SATURATED_DN).astype(np.uint8),
+        transform = product.transform(BANDS[name].gsd)
+        polygons = {
+            "DETFOO": footprints,
+            "NODATA": _polygons((values == NODATA_DN).astype(np.uint8), transform),
+            "SATURA": _polygons((values == SATURATED_DN).astype(np.uint8), transform),
         }
         for kind in GML_MASKS:
-            image = content.get(kind, np.zeros((1, 1), np.uint8))
-            polygons = _polygons(image, product.transform(60 if kind == "DETFOO" else gsd))
-            write_xml(folder / f"MSK_{kind}_{name}.gml", _mask_xml(product, kind, name, polygons))
+            write_xml(folder / f"MSK_{kind}_{name}.gml", _mask_xml(product, kind, name, polygons.get(kind, [])))
             masks.append((f"MSK_{kind}", name, f"MSK_{kind}_{name}.gml"))
     clouds = _polygons(layers["CLOUDS"], product.transform(60))
     write_xml(folder / "MSK_CLOUDS_B00.gml", _mask_xml(product, "CLOUDS", "B00", clouds))
@@ -202,6 +204,8 @@ Polygon = tuple[int, list[list[tuple[float, float]]]]
 
 def _polygons(image: Image, transform: Affine) -> list[Polygon]:
     """Value and rings, the outer one first, of every patch of equal pixels that aren't 0."""
+    if not image.any():
+        return []
     return [
         (int(value), geometry["coordinates"]) for geometry, value in shapes(image, mask=image != 0, transform=transform)
     ]
