@@ -19,7 +19,7 @@ from clearsight.simulate.surfaces import KINDS, make_surface, surface_reflectanc
 from clearsight.simulate.weather import sun_zenith
 
 mpl.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402
+from matplotlib import pyplot as plt
 
 LATITUDES = {
     "desert": 26.0, "dunes": 24.0, "salt": -22.0, "savanna": 11.0, "mangrove": -8.0, "sea": 35.0, "mountain": 46.0,

@@ -22,9 +22,11 @@ from clearsight.simulate.surfaces import KINDS, make_surface, surface_cover, sur
 from clearsight.simulate.weather import sun_zenith
 
 CLASSES = ("clear", "water", "snow")
+MIX = (*KINDS, "mountain", "snow", "mountain", "snow", "forest", "desert", "sea", "lake")
+"""Kinds in the shares in which they are drawn: the labelled scenes prefer relief, snow, deserts and open water."""
 WARM = {"desert", "dunes", "salt", "savanna", "mangrove"}
 CELLS = 26
-AIRS = 6
+AIRS = 16
 """Atmospheres that each ground is seen through."""
 
 
@@ -32,8 +34,10 @@ def places(count: int) -> Iterator[tuple[str, int, float]]:
     """Kind, seed and latitude of random places."""
     rng = np.random.default_rng(5)
     for number in range(count):
-        kind = KINDS[number % len(KINDS)]
-        latitude = rng.uniform(8, 35) if kind in WARM else rng.choice([rng.uniform(25, 70), rng.uniform(40, 60)])
+        kind = MIX[number % len(MIX)]
+        latitude = rng.uniform(8, 35) if kind in WARM else rng.choice([rng.uniform(20, 72), rng.uniform(40, 62)])
+        if kind in ("mountain", "snow", "sea"):
+            latitude = rng.uniform(35, 73)
         yield kind, 1000 + number, float(latitude * rng.choice([1, 1, -1]))
 
 
@@ -45,11 +49,11 @@ def features(toa: NDArray[np.float32]) -> NDArray[np.float64]:
 
 def random_air(rng: np.random.Generator, *, height: float, latitude: float) -> Air:
     """Air as it is met in clear weather."""
-    moist = 4.5 * np.exp(-abs(latitude) / 45) * np.exp(-height / 2200) * rng.lognormal(0, 0.4)
+    moist = 5.5 * np.exp(-abs(latitude) / 45) * np.exp(-height / 2200) * rng.lognormal(0, 0.5)
     kind = str(rng.choice(["continental", "maritime", "desert", "urban"], p=[0.6, 0.2, 0.12, 0.08]))
     return Air(
         aerosol=kind,  # type: ignore[arg-type]
-        aot=float(np.clip(rng.lognormal(np.log(0.11), 0.7), 0.02, 0.6)),
+        aot=float(np.clip(rng.lognormal(np.log(0.13), 0.75), 0.02, 0.8)),
         water_vapour=float(np.clip(moist, 0.1, 6.5)),
         ozone=float(rng.uniform(0.25, 0.42)),
         elevation=float(np.clip(height / 1000, 0, 6)),
@@ -62,14 +66,14 @@ def simulate(count: int, *, size: int, per_scene: int) -> dict[str, list[NDArray
     rng = np.random.default_rng(9)
     for kind, seed, latitude in places(count):
         place = make_surface(kind, shape=(size, size), seed=seed, latitude=latitude)
-        for _ in range(3):
+        for _ in range(4):
             date = datetime.date(2016, 1, 1) + datetime.timedelta(days=int(rng.integers(0, 365 * 3)))
-            zenith = min(sun_zenith(date, latitude=latitude), 80.0)
+            zenith = min(sun_zenith(date, latitude=latitude), 82.0)
             azimuth = 155.0 if latitude > 0 else 25.0
             light = terrain_light(place, sun_zenith=zenith, sun_azimuth=azimuth)
             ground = surface_reflectance(place, date=date)
             cover = surface_cover(place, date=date)
-            snow, water, lit = cover["snow"].ravel() > 0.6, cover["water"].ravel() > 0.95, light.ravel() > 0.3
+            snow, water, lit = cover["snow"].ravel() > 0.85, cover["water"].ravel() > 0.95, light.ravel() > 0.4
             dry = (cover["snow"].ravel() < 0.05) & (cover["water"].ravel() < 0.3)
             for name, mask in zip(CLASSES, (dry & lit, water, snow & lit), strict=True):
                 at = np.flatnonzero(mask)
@@ -78,7 +82,9 @@ def simulate(count: int, *, size: int, per_scene: int) -> dict[str, list[NDArray
                     pixels, lights = ground.reshape(13, -1)[:, at], light.ravel()[at]
                     height = float(place.elevation.mean())
                     found[name] += [
-                        measured(rng, pixels, lights, Geometry(zenith, azimuth, float(rng.uniform(0, 11)), 100.0), height)
+                        measured(
+                            rng, pixels, lights, Geometry(zenith, azimuth, float(rng.uniform(0, 11)), 100.0), height
+                        )
                         for _ in range(AIRS)
                     ]
     return found
@@ -106,9 +112,9 @@ def main() -> None:
     """Print coverage and overlap for each class."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path(__file__).parents[2] / "shared" / "data")
-    parser.add_argument("--places", type=int, default=len(KINDS) * 12)
-    parser.add_argument("--size", type=int, default=128)
-    parser.add_argument("--per-scene", type=int, default=1500)
+    parser.add_argument("--places", type=int, default=len(MIX) * 8)
+    parser.add_argument("--size", type=int, default=96)
+    parser.add_argument("--per-scene", type=int, default=500)
     parser.add_argument("--save", type=Path, help="keep the simulated features here (npz)")
     arguments = parser.parse_args()
     table = np.load(arguments.data / "realism" / "l1c_class_histograms.npz")

@@ -159,7 +159,7 @@ def _gullies(sketch: Sketch, cover: Cover, *, width: float) -> None:
 def desert(sketch: Sketch) -> None:
     """Bare ground of many colours, rock, wadis; at times circles of irrigated crops."""
     rng = sketch.rng
-    _alps(sketch, base=400.0, steep=rng.choice([0.02, 0.08, 0.25]))
+    _alps(sketch, base=rng.choice([300.0, 1200.0, 4200.0], p=[0.6, 0.25, 0.15]), steep=rng.choice([0.02, 0.08, 0.25]))
     shares = {Cover.SOIL: 1.0, Cover.ROCK: 0.7, Cover.SAND: 0.8}
     natural(sketch, shares, metres=2000, sharp=2.0, along=sketch.relief)
     _gullies(sketch, Cover.SAND, width=0.05)
@@ -208,6 +208,7 @@ def salt(sketch: Sketch) -> None:
     """A salt flat with polygons, brine after rain, and its rim."""
     rng = sketch.rng
     _roll(sketch, height=0.2)
+    sketch.relief += np.float32(rng.choice([0.0, 1200.0, 3600.0]))
     natural(sketch, {Cover.SALT: 1.0, Cover.MUD: 0.25}, metres=1800, sharp=1.5)
     height = sketch.noise(slope=2.2, metres=4000)
     rim = to_canvas(height)
@@ -244,7 +245,7 @@ def snow(sketch: Sketch) -> None:
     """High or polar ground that is white for most of the year, with glaciers."""
     polar = abs(sketch.latitude) > 60
     base = 500.0 if polar else 2900.0
-    _alps(sketch, base=base, steep=sketch.rng.choice([0.04, 0.25, 0.45]))
+    _alps(sketch, base=base, steep=sketch.rng.choice([0.04, 0.25, 0.45], p=[0.25, 0.35, 0.4]))
     by_height(sketch, treeline=base - 800, ice=base + sketch.rng.uniform(-300, 150))
 
 
