@@ -24,6 +24,7 @@ from clearsight.errors import (
     MissingBandError,
     MissingOffsetError,
     ProductError,
+    ProductWarning,
     UnsafeProductError,
 )
 from clearsight.sources import plain_item, safe_items, search
@@ -454,6 +455,17 @@ class TestBadInput:
         packed.write_bytes(packed.read_bytes()[: packed.stat().st_size // 2])
         with pytest.raises(ProductError, match=r"half\.zip.*truncated or corrupt; fetch"):
             search(packed)
+
+    def test_a_broken_product_costs_only_itself(self, tmp_path: Path) -> None:
+        whole = write_safe(tmp_path, Product(bands=("B02",)))
+        packed = zip_folder(
+            write_safe(tmp_path / "other", Product(bands=("B02",), tile="33UVU")), tmp_path / "half.zip"
+        )
+        packed.write_bytes(packed.read_bytes()[: packed.stat().st_size // 2])
+        shutil.rmtree(tmp_path / "other")
+        with pytest.warns(ProductWarning, match=r"left out: .*half\.zip.*truncated"):
+            items = search(tmp_path)
+        assert [item.id for item in items] == [whole.name.removesuffix(".SAFE")]
 
     def test_zip_of_something_else(self, tmp_path: Path) -> None:
         with zipfile.ZipFile(tmp_path / "other.zip", "w") as other:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TextIO
 
 import cyclopts
 from cyclopts import Parameter
@@ -17,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 import clearsight
-from clearsight.errors import ArgumentError, ClearsightError
+from clearsight.errors import ArgumentError, ClearsightError, ClearsightWarning
 
 if TYPE_CHECKING:
     import pystac
@@ -140,9 +141,7 @@ def score(
     Example: clearsight score downloads/ --out archive
     Example: clearsight score band-files/ --level L1C --offset 0 --out archive
     """
-    items = clearsight.search(
-        source, bbox=bbox, datetime=None if acquired else datetime, level=level, offset=offset, acquired=acquired
-    )
+    items = clearsight.search(source, bbox=bbox, datetime=datetime, level=level, offset=offset, acquired=acquired)
     chosen = _one_level(items, level)
     with _progress() as step:
         done = clearsight.produce(
@@ -227,6 +226,7 @@ def info(
 def main() -> None:
     """Run the command line; errors that have a way out are told in one line, without a traceback."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    warnings.showwarning = _show_warning
     try:
         app()
     except ClearsightError as error:
@@ -235,6 +235,19 @@ def main() -> None:
     except KeyboardInterrupt:
         _note.print("stopped; what is written is whole, and the same command goes on from there")
         sys.exit(130)
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Tell our own warnings in one line; what libraries warn of is for developers."""
+    if issubclass(category, ClearsightWarning):
+        _tell("warning", str(message))
 
 
 def _tell(kind: str, message: str) -> None:

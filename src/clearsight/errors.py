@@ -45,5 +45,5 @@ class ClearsightWarning(UserWarning):
     """Base of every warning that Clearsight gives."""
 
 
-class OffsetWarning(ClearsightWarning):
-    """The pixels of an item contradict the radiometric offset its metadata declares."""
+class ProductWarning(ClearsightWarning):
+    """A broken product of a folder is left out; the others are read."""

@@ -36,6 +36,7 @@ def search(
     datetime: str | None = None,
     level: Level | None = None,
     offset: float | None = None,
+    acquired: str | None = None,
 ) -> list[pystac.Item]:
     """Find the Sentinel-2 images of a source.
 
@@ -54,6 +55,8 @@ def search(
     level, offset : optional
         For plain band files, which tell neither; ``offset`` also for products whose metadata has lost its offsets.
         Metadata that is there is never overridden.
+    acquired : str, optional
+        For plain band files whose names hold no time: when they were taken, such as ``"2018-01-31T15:58:01Z"``; UTC.
 
     Returns
     -------
@@ -67,7 +70,8 @@ def search(
     ArgumentError
         The source doesn't exist or is of a kind that isn't read, or another argument is wrong.
     ProductError, UnsafeProductError, MissingOffsetError, MissingBandError
-        A product is broken, unsafe, or incomplete; the message names it.
+        The product is broken, unsafe, or incomplete; the message names it. Among whole products of a folder a broken
+        one is left out with a `ProductWarning`.
 
     Examples
     --------
@@ -76,7 +80,7 @@ def search(
     wanted = _level(collection)
     area = None if bbox is None else _area(bbox)
     start, end = _interval(datetime)
-    found = _items(_existing(source), level=level, offset=offset)
+    found = _items(_existing(source), level=level, offset=offset, acquired=_moment(acquired))
     kept = [
         item
         for item in found
@@ -107,7 +111,7 @@ def _existing(source: str | Path) -> Path:
     )
 
 
-def _items(path: Path, *, level: Level | None, offset: float | None) -> list[pystac.Item]:
+def _items(path: Path, *, level: Level | None, offset: float | None, acquired: datetime | None) -> list[pystac.Item]:
     if path.is_file() and path.suffix == ".json":
         return _static_items(path)
     if path.is_file() and path.suffix != ".zip":
@@ -118,7 +122,7 @@ def _items(path: Path, *, level: Level | None, offset: float | None) -> list[pys
     for name in _CATALOGUES:
         if (path / name).exists():
             return _static_items(path / name)
-    return [plain_item(path, level=level, offset=offset)] if band_files(path) else []
+    return [plain_item(path, level=level, offset=offset, datetime=acquired)] if band_files(path) else []
 
 
 def _static_items(path: Path) -> list[pystac.Item]:
@@ -181,6 +185,15 @@ def _end(item: pystac.Item) -> datetime:
 
 def _aware(moment: datetime) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _moment(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        return _aware(datetime.fromisoformat(text))
+    except ValueError as error:
+        raise ArgumentError(f"acquired={text!r}; expected a date and time such as '2018-01-31T15:58:01Z'.") from error
 
 
 def _interval(text: str | None) -> tuple[datetime, datetime]:

@@ -7,7 +7,7 @@ the files of a product side by side, and the AWS archive's (``metadata.xml`` bes
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
@@ -16,7 +16,7 @@ import pystac
 
 from clearsight import ids
 from clearsight.bands import BANDS, LEVELS, Level
-from clearsight.errors import EmptySourceError, MissingOffsetError, ProductError
+from clearsight.errors import EmptySourceError, MissingOffsetError, ProductError, ProductWarning
 from clearsight.sources import _archive, _metadata
 from clearsight.sources._archive import Tree
 from clearsight.sources._footprint import bbox, footprint
@@ -37,15 +37,16 @@ _NAME_BASELINE: Final = re.compile(r"_N(\d\d)\.?(\d\d)(?:_|$)")
 
 @dataclass(frozen=True)
 class _Files:
-    """The files of one granule of one product."""
+    """The files of one product, or of one granule of it."""
 
     product: str | None
     """Product metadata, if there is any."""
     granule: str
+    """Granule metadata; of a product its folder."""
     tile_info: str | None
     names: tuple[str, ...]
-    """All files of the granule."""
-    alone: bool
+    """All files of it."""
+    alone: bool = True
     """The product has no other granule."""
 
 
@@ -67,7 +68,8 @@ def safe_items(path: str | Path, *, offset: float | None = None) -> list[pystac.
     Raises
     ------
     ProductError
-        A product is truncated or incomplete; the message names it.
+        The product is truncated or incomplete; the message names it. Among whole products of a folder a broken one is
+        left out with a `ProductWarning`.
     UnsafeProductError
         A zip or its metadata tries something it must not.
     MissingOffsetError
@@ -80,48 +82,87 @@ def safe_items(path: str | Path, *, offset: float | None = None) -> list[pystac.
     source = Path(path)
     if source.is_file():
         tree = _archive.archive(source)
-        found = list(_granules(tree))
-        if not found:
+        items = [_item(tree, files, offset) for product in _products(tree) for files in _granules(tree, product)]
+        if not items:
             raise EmptySourceError(f"{source} holds no Sentinel-2 product (no MTD_MSIL1C.xml or MTD_MSIL2A.xml).")
-        return [_item(tree, files, offset) for files in found]
-    tree = _archive.folder(source)
-    items = [_item(tree, files, offset) for files in _granules(tree)]
+        return items
+    return _folder_items(_archive.folder(source), offset)
+
+
+def _folder_items(tree: Tree, offset: float | None) -> list[pystac.Item]:
+    """Items of all products of a folder; a broken product costs only itself, unless nothing else is there."""
+    items: list[pystac.Item] = []
+    broken: list[ProductError] = []
+
+    def add(inside: Tree, product: _Files) -> None:
+        try:
+            items.extend([_item(inside, files, offset) for files in _granules(inside, product)])
+        except ProductError as error:
+            broken.append(error)
+
+    for product in _products(tree):
+        add(tree, product)
     for name in tree.names:
         if name.lower().endswith(".zip"):
-            zipped = _archive.archive(tree.root / name)
-            items += [_item(zipped, files, offset) for files in _granules(zipped)]
+            try:
+                zipped = _archive.archive(tree.root / name)
+            except ProductError as error:
+                broken.append(error)
+                continue
+            for product in _products(zipped):
+                add(zipped, product)
+    if broken and not items:
+        raise broken[0]
+    for reason in broken:
+        warnings.warn(f"left out: {reason}", ProductWarning, stacklevel=4)
     return items
 
 
-def _granules(tree: Tree) -> Iterator[_Files]:
-    """Find the products of a tree, and their granules."""
+def _products(tree: Tree) -> list[_Files]:
+    """Find the products of a tree; each with all of its files, and no granule yet."""
     paths = [PurePosixPath(name) for name in tree.names]
+    aws = {path.parent for path in paths if path.name == "tileInfo.json"}
+    products = {path.parent: str(path) for path in paths if _PRODUCT.match(path.name)}
+    # An AWS folder may lack the product's metadata.
+    roots = dict.fromkeys([*products, *(path.parent for path in paths if _is_aws_granule(path, aws))])
+    below: dict[PurePosixPath, list[str]] = {root: [] for root in roots}
+    for path in paths:
+        for parent in path.parents:
+            if parent in below:
+                below[parent].append(str(path))
+    return [_Files(products.get(root), str(root), None, tuple(below[root])) for root in sorted(roots)]
+
+
+def _granules(tree: Tree, product: _Files) -> list[_Files]:
+    """Split a product into its granules."""
+    root = PurePosixPath(product.granule)
+    paths = [PurePosixPath(name) for name in product.names]
     tile_infos = {path.parent: str(path) for path in paths if path.name == "tileInfo.json"}
-    products = {path.parent: path for path in paths if _PRODUCT.match(path.name)}
-    granules = [
+    found = [
         path
         for path in paths
         if _GRANULE.match(path.name) and (path.name != "metadata.xml" or path.parent in tile_infos)
     ]
-    # An AWS folder may lack the product's metadata.
-    roots = dict.fromkeys([*products, *(path.parent for path in granules if path.name == "metadata.xml")])
-    for root in sorted(roots):
-        below = [path for path in granules if root == path.parent or root in path.parents]
-        if not below:
-            raise ProductError(
-                f"{tree.root / root} has no granule metadata (MTD_TL.xml): the product is incomplete. Fetch it again."
-            )
-        chosen = [path for path in below if path.parent.parent.name == "GRANULE"]
-        chosen = chosen or [path for path in below if path.parent == root] or below
-        for granule in chosen:
-            home = granule.parent
-            yield _Files(
-                product=str(products[root]) if root in products else None,
-                granule=str(granule),
-                tile_info=tile_infos.get(home),
-                names=tuple(str(path) for path in paths if home == path.parent or home in path.parents),
-                alone=len(chosen) == 1,
-            )
+    if not found:
+        raise ProductError(
+            f"{tree.root / root} has no granule metadata (MTD_TL.xml): the product is incomplete. Fetch it again."
+        )
+    chosen = [path for path in found if path.parent.parent.name == "GRANULE"]
+    chosen = chosen or [path for path in found if path.parent == root] or found
+    return [
+        replace(
+            product,
+            granule=str(path),
+            tile_info=tile_infos.get(path.parent),
+            names=tuple(str(other) for other in paths if path.parent in other.parents),
+            alone=len(chosen) == 1,
+        )
+        for path in chosen
+    ]
+
+
+def _is_aws_granule(path: PurePosixPath, aws: set[PurePosixPath]) -> bool:
+    return path.name == "metadata.xml" and path.parent in aws
 
 
 def _item(tree: Tree, files: _Files, offset: float | None) -> pystac.Item:
