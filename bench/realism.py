@@ -43,6 +43,8 @@ B01, B02, B03, B8A, B09, B10, B11, B12 = (
 )
 CELLS = 26
 WARM = {"desert", "dunes", "salt", "savanna", "mangrove"}
+LOW = {"coast", "sea", "tidal", "mangrove", "wetland"}
+"""Kinds of place that lie at the sea; others lie anywhere."""
 HIGH = {"thin_cirrus", "thick_cirrus", "contrails"}
 
 
@@ -113,12 +115,14 @@ def draw_frame(place: int, number: int, *, kind: str, size: int, seed: int, surf
         view_azimuth=float(rng.choice([105.0, 285.0])),
     )
     reflectance = surface_reflectance(surface, date=day)
+    lift = 0.0 if kind in LOW else float(np.random.default_rng([seed, place, 1]).exponential(600.0))
+    elevation = np.minimum(surface.elevation + np.float32(lift), 4500).astype(np.float32)
     light = terrain_light(surface, sun_zenith=sun.sun_zenith, sun_azimuth=sun.sun_azimuth)
     draw = int(rng.integers(2**31))
     warm = 0.5 + 0.5 * np.cos(2 * np.pi * (season(day, latitude=latitude) - 200) / 365.25)
-    air = draw_air(draw, latitude=latitude, season=float(warm), elevation=float(surface.elevation.mean()) / 1000)
-    sky = some_sky(draw, number=number, air=air, elevation=surface.elevation)
-    frame = render(reflectance, sky=sky, geometry=sun, light=light, elevation=surface.elevation, seed=draw)
+    air = draw_air(draw, latitude=latitude, season=float(warm), elevation=float(elevation.mean()) / 1000)
+    sky = some_sky(draw, number=number, air=air, elevation=elevation)
+    frame = render(reflectance, sky=sky, geometry=sun, light=light, elevation=elevation, seed=draw)
     toa = regrid(observe(frame.toa, seed=draw, sun_zenith=zenith))
     return reflectance, frame, sky, toa
 

@@ -63,16 +63,16 @@ class _Recipe:
     """Distance over which the optical depth rises at the rim, metres."""
     phase: Phase
     radius: tuple[float, float]
-    """Effective radius, micrometres."""
+    """Effective radius, micrometres; drawn evenly in its logarithm."""
 
 
 _RECIPES: Final[dict[str, _Recipe]] = {
-    "cumulus": _Recipe((500, 2000), (200, 1400), (15, 65), (20, 60), "water", (5, 13)),
-    "congestus": _Recipe((600, 1800), (1500, 5000), (35, 120), (25, 70), "water", (6, 16)),
+    "cumulus": _Recipe((500, 2000), (200, 1400), (15, 65), (20, 60), "water", (4, 13)),
+    "congestus": _Recipe((600, 1800), (1500, 5000), (35, 120), (25, 70), "water", (4.5, 16)),
     "deep": _Recipe((800, 2000), (7000, 11000), (50, 130), (40, 200), "ice", (20, 45)),
-    "broken_stratus": _Recipe((300, 2200), (150, 600), (8, 45), (40, 150), "water", (4.5, 13)),
-    "altocumulus": _Recipe((2800, 5500), (150, 500), (4, 20), (40, 120), "water", (5, 12)),
-    "overcast": _Recipe((300, 3500), (300, 2500), (10, 90), (60, 250), "water", (4.5, 14)),
+    "broken_stratus": _Recipe((300, 2200), (150, 600), (8, 45), (40, 150), "water", (4, 13)),
+    "altocumulus": _Recipe((2800, 5500), (150, 500), (4, 20), (40, 120), "water", (4, 11)),
+    "overcast": _Recipe((300, 3500), (300, 2500), (10, 90), (60, 250), "water", (4, 13)),
     "thick_cirrus": _Recipe((6000, 10500), (800, 2500), (1.0, 9.0), (150, 700), "ice", (15, 50)),
     "thin_cirrus": _Recipe((6500, 11500), (300, 1500), (0.06, 1.0), (200, 900), "ice", (12, 45)),
     "contrails": _Recipe((8500, 11500), (100, 400), (0.15, 1.2), (25, 70), "ice", (10, 25)),
@@ -164,7 +164,7 @@ def make_clouds(
         top_height=np.asarray(base + depth * body.tower, dtype=np.float32),
         base_height=base,
         phase=recipe.phase,
-        effective_radius=float(rng.uniform(*recipe.radius)),
+        effective_radius=float(np.exp(rng.uniform(*np.log(recipe.radius)))),
         margin=margin,
     )
 
@@ -265,9 +265,9 @@ def _deck(depth: Array, inward: Array, edge: float, rough: Array) -> _Body:
 
 def _heap(rng: np.random.Generator, canvas: _Canvas, cover: float, edge: float, largest: float) -> _Body:
     """Heaps with flat bases and cauliflower tops: many sizes, steep rims, creases between the turrets."""
-    outline = noise(rng, canvas, slope=2.0, largest=largest)
+    outline = noise(rng, canvas, slope=2.0, largest=largest, smallest=1.0)
     bulges = np.abs(noise(rng, canvas, slope=1.7, largest=largest / 4, smallest=1.0))
-    ragged = noise(rng, canvas, slope=1.3, largest=10, smallest=0.8)
+    ragged = noise(rng, canvas, slope=1.3, largest=10, smallest=2.0)
     inward = _inward(outline - np.float32(0.15) * bulges + np.float32(0.03) * ragged, cover)
     # Turrets: a dome that grows inwards, with creases where two of them meet (the zeros of a noise's absolute value).
     dome = 1.0 - np.exp(-inward / np.float32(max(3 * edge, largest / 6)))

@@ -116,7 +116,7 @@ def slices(layer: CloudLayer, *, reach: float) -> list[tuple[float, Array]]:
     list of (height, (Y, X) optical depth)
         Heights in metres above the sea; the optical depths add up to the layer's.
     """
-    thickness = layer.top_height - np.float32(layer.base_height)
+    thickness = np.maximum(layer.top_height - np.float32(layer.base_height), np.float32(1e-3))
     cloudy = layer.optical_depth > 0
     deepest = float(thickness[cloudy].max()) if cloudy.any() else 0.0
     count = int(np.clip(np.ceil(deepest * reach / _SLICE_STEP), 1, _MAX_SLICES))
@@ -124,7 +124,7 @@ def slices(layer: CloudLayer, *, reach: float) -> list[tuple[float, Array]]:
         middle = layer.base_height + 0.5 * (float(thickness[cloudy].mean()) if cloudy.any() else 0.0)
         return [(middle, layer.optical_depth)]
     step = np.float32(deepest / count)
-    density = layer.optical_depth / np.maximum(thickness, 1.0)
+    density = layer.optical_depth / thickness
     return [
         (layer.base_height + (i + 0.5) * float(step), density * np.clip(thickness - i * step, 0.0, step))
         for i in range(count)
