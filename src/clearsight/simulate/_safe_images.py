@@ -153,7 +153,7 @@ def _write_jp2(path: Path, image: Image, product: Product, gsd: int) -> None:
                 YCBCR420="NO",
                 BLOCKXSIZE=512,
                 BLOCKYSIZE=512,
-                RESOLUTIONS=5 if min(rows, columns) >= 64 else 2,
+                RESOLUTIONS=min(5, max(1, min(rows, columns).bit_length() - 3)),
             )
 
 

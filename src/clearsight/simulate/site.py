@@ -144,7 +144,7 @@ def simulate(
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     site = simulate(folder, shape=(60, 60), dates=2)
     ...     [path.name[:19] for path in site.l1c]
-    ['S2A_MSIL1C_20210426', 'S2B_MSIL1C_20210501']
+    ['S2A_MSIL1C_20210426', 'S2A_MSIL1C_20210506']
     """
     _check(shape, dates)
     folder = Path(out)
