@@ -225,7 +225,7 @@ def noise(
         squared = ky**2 + kx**2
     amplitude = (squared + np.float32(1.0 / largest) ** 2) ** np.float32(-slope / 2)
     if smallest:
-        amplitude *= np.exp(np.float32(-0.5 * smallest**2) * squared)
+        amplitude *= np.exp(np.float32(-2.0 * smallest**2) * squared)
     amplitude[0, 0] = 0.0
     field = fft.irfft2(fft.rfft2(rng.standard_normal(canvas, dtype=np.float32)) * amplitude, s=canvas)
     return np.asarray(field / (float(field.std()) or 1.0), dtype=np.float32)
@@ -265,9 +265,9 @@ def _deck(depth: Array, inward: Array, edge: float, rough: Array) -> _Body:
 
 def _heap(rng: np.random.Generator, canvas: _Canvas, cover: float, edge: float, largest: float) -> _Body:
     """Heaps with flat bases and cauliflower tops: many sizes, steep rims, creases between the turrets."""
-    outline = noise(rng, canvas, slope=2.0, largest=largest, smallest=1.0)
+    outline = noise(rng, canvas, slope=2.0, largest=largest, smallest=2.0)
     bulges = np.abs(noise(rng, canvas, slope=1.7, largest=largest / 4, smallest=1.0))
-    ragged = noise(rng, canvas, slope=1.3, largest=10, smallest=2.0)
+    ragged = noise(rng, canvas, slope=1.3, largest=10, smallest=3.0)
     inward = _inward(outline - np.float32(0.15) * bulges + np.float32(0.03) * ragged, cover)
     # Turrets: a dome that grows inwards, with creases where two of them meet (the zeros of a noise's absolute value).
     dome = 1.0 - np.exp(-inward / np.float32(max(3 * edge, largest / 6)))
