@@ -91,6 +91,8 @@ class Illumination:
     """(3, y, x) light that clouds scatter down, as a share of the direct sunlight, for each of ``GROUPS``."""
     sky: Array
     """(y, x) share of the skylight."""
+    aside: Array
+    """(y, x) light that sunlit cloud sides throw onto the ground, a share of the direct sunlight; part of ``soft``."""
     sun_depth: Array
     """(y, x) optical depth along the sunbeams."""
     on_layer: tuple[Array | None, ...]
@@ -137,27 +139,30 @@ def illuminate(layers: list[CloudLayer], tables: list[Optics], *, ground: Array 
     sharp = np.ones(view.shape, dtype=np.float32)
     total = np.ones((3, *view.shape), dtype=np.float32)
     sky = np.ones(view.shape, dtype=np.float32)
+    aside = np.zeros(view.shape, dtype=np.float32)
     depth = np.zeros(view.shape, dtype=np.float32)
     zenith, azimuth = view.geometry.sun_zenith, view.geometry.sun_azimuth
     for layer, table in zip(layers, tables, strict=True):
         slant = slant_depth(layer, zenith=zenith, azimuth=azimuth, shape=view.shape, pixel=view.pixel, ground=ground)
         straight = np.exp(np.float32(-STRAIGHT) * slant)
-        scattered, open_sky = _scattered(layer, table, view=view)
+        scattered, from_sides, open_sky = _scattered(layer, table, view=view)
         depth += slant
         sharp *= straight
-        total *= straight + scattered
+        # Scattered light fills shadows; beyond that only cloud sides make sunlit ground brighter.
+        total *= np.minimum(straight + scattered, 1.0) + from_sides
+        aside += from_sides
         sky *= open_sky
     on_layer = tuple(
         _light_on(layer, layers[place + 1 :], tables[place + 1 :], view=view) for place, layer in enumerate(layers)
     )
-    return Illumination(sharp, np.maximum(total - sharp, 0.0), sky, depth, on_layer)
+    return Illumination(sharp, np.maximum(total - sharp, 0.0), sky, aside, depth, on_layer)
 
 
-def _scattered(layer: CloudLayer, table: Optics, *, view: View) -> tuple[Array, Array]:
-    """Light that a layer scatters down to the ground (3, y, x), and the share of the sky it leaves open (y, x).
+def _scattered(layer: CloudLayer, table: Optics, *, view: View) -> tuple[Array, Array, Array]:
+    """Light that a layer scatters down to the ground: through it (3, y, x) and off its sides; the sky it leaves open.
 
     Scattered light spreads sideways over about the height of the cloud: a small cloud's shadow stays dark, the light
-    under a wide one is what a plane layer lets through. Cloud sides add some of what the top reflects.
+    under a wide one is what a plane layer lets through.
     """
     height = max(layer.base_height - view.ground, 20.0)
     shift = displacement(view.geometry.sun_zenith, view.geometry.sun_azimuth, pixel=view.pixel)
@@ -165,7 +170,6 @@ def _scattered(layer: CloudLayer, table: Optics, *, view: View) -> tuple[Array, 
     node = node_of(depth)
     straight = np.exp(np.float32(-STRAIGHT / np.cos(np.radians(view.geometry.sun_zenith))) * depth)
     sigma = float(np.clip(0.45 * height / view.pixel / COARSE, 0.5, min(depth.shape) / 4))
-    leak = np.float32(_SIDE_LEAK) * table.reflect[_B03][node]
     # Forward scattering carries most of the light along the beam, but not all the way.
     along = (0.6 * shift[0], 0.6 * shift[1])
 
@@ -173,9 +177,10 @@ def _scattered(layer: CloudLayer, table: Optics, *, view: View) -> tuple[Array, 
         blurred = np.asarray(ndimage.gaussian_filter(field, width, mode="wrap", truncate=3), dtype=np.float32)
         return seen_from(blurred, layer=layer, height=height, shift=shift, shape=view.shape, coarse=COARSE)
 
-    soft = np.stack([spread(table.down[band][node] - straight + leak, sigma, along) for band in _GROUP_BANDS])
+    soft = np.stack([spread(table.down[band][node] - straight, sigma, along) for band in _GROUP_BANDS])
+    aside = np.float32(_SIDE_LEAK) * spread(table.reflect[_B03][node], sigma, along)
     covered = spread(1.0 - table.up[_B03][node], 1.6 * sigma, (0.0, 0.0))
-    return soft, np.asarray(1.0 - np.float32(0.8) * covered, dtype=np.float32)
+    return soft, aside, np.asarray(1.0 - np.float32(0.8) * covered, dtype=np.float32)
 
 
 def _light_on(layer: CloudLayer, above: list[CloudLayer], tables: list[Optics], *, view: View) -> Array | None:
@@ -207,11 +212,16 @@ def _slopes(layer: CloudLayer, *, view: View) -> Array | None:
         slope = np.float32(np.sin(azimuth)) * east + np.float32(np.cos(azimuth)) * north
         return np.asarray(slope / np.float32(-2 * view.pixel), dtype=np.float32)
 
-    fine = ndimage.gaussian_filter(layer.top_height, 15.0 / view.pixel, mode="wrap", truncate=3)
-    wide = ndimage.gaussian_filter(layer.top_height, 60.0 / view.pixel, mode="wrap", truncate=3)
-    tilt = np.tanh(np.float32(0.25 * lean) * towards_sun(fine)) + np.tanh(np.float32(0.5 * lean) * towards_sun(wide))
+    # Light diffuses the further the taller the cloud, and evens out both turrets and whole sides.
+    extent = float(np.percentile(layer.top_height[::COARSE, ::COARSE], 95)) - layer.base_height
+    fine, wide = (max(least, share * extent) / view.pixel for least, share in ((15.0, 0.02), (40.0, 0.06)))
+    tilt = np.zeros_like(layer.top_height)
+    for sigma in (fine, min(wide, 16.0)):
+        slope = towards_sun(ndimage.gaussian_filter(layer.top_height, sigma, mode="wrap", truncate=3))
+        slope *= np.float32(0.35 * lean)
+        tilt += slope / (1.0 + np.abs(slope))
     thick = 1.0 - np.exp(np.float32(-0.12) * layer.optical_depth)
-    return np.asarray(1.0 + np.float32(0.17) * tilt * thick, dtype=np.float32)
+    return np.asarray(1.0 + np.float32(0.22) * tilt * thick, dtype=np.float32)
 
 
 def add_layer(toa: Array, layer: CloudLayer, table: Optics, *, light: Array | None, air: Air, view: View) -> Array:

@@ -148,6 +148,7 @@ def render(
     if layers:
         toa += (clear.gas * clear.up_diffuse)[:, None, None] * (stray_light * np.exp(-depth))
 
+    stray = np.minimum(stray + sun.aside, 1.0)
     q, cause = _truth(sky.air, sun=sun, depth=depth, stray=stray, geometry=geometry, snowlike=_snowlike(reflectance))
     return Rendered(
         toa=toa,

@@ -14,7 +14,8 @@ the ground's own signal when a measurement is written as ``q · ground + (1 − 
 * ``Δa``: aerosol optical depth at 550 nm above ``REFERENCE_AOT``, over the two-way path ``m = 1/cos(sun zenith) +
   1/cos(view zenith)``. So *haze, smoke and dust* lower ``q`` as a thin cloud does. Up to the reference, air is the
   usual air that every atmospheric correction removes: ``q = 1``.
-* ``s``: share of stray light: light of bright cloud nearby that the air scatters into the line of sight (adjacency).
+* ``s``: share of stray light of bright cloud nearby: scattered by the air into the line of sight (adjacency), or thrown
+  onto the ground by sunlit cloud sides.
 
 What follows: ``q`` lies in [0, 1]; without cloud, shadow and haze it is 1; more optical depth anywhere never raises it;
 where it is 1 the surface can be computed from the measurement by the true atmosphere. *Terrain shadow* belongs to the
