@@ -11,6 +11,7 @@ import rasterio
 import xarray as xr
 from numpy.typing import NDArray
 
+from clearsight.compositing import keep_clear
 from clearsight.errors import ArgumentError, OptionalDependencyError
 from clearsight.whole import whole_file
 
@@ -74,6 +75,30 @@ def true_colour(
     return np.dstack([rgb, np.where(seen, 255, 0).astype(np.uint8)])
 
 
+def masked_out(colour: NDArray[np.uint8], kept: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Paint the measured pixels white that aren't kept; nodata stays transparent.
+
+    Parameters
+    ----------
+    colour : uint8 array (y, x, 4)
+        From `true_colour`.
+    kept : bool array (y, x)
+        True where the pixel is used.
+
+    Returns
+    -------
+    uint8 array (y, x, 4)
+
+    Examples
+    --------
+    >>> masked_out(np.zeros((1, 2, 4), "uint8") + np.uint8(9), np.array([[True, False]])).tolist()
+    [[[9, 9, 9, 9], [255, 255, 255, 9]]]
+    """
+    painted = colour.copy()
+    painted[~kept, :3] = 255
+    return painted
+
+
 def save_png(rgba: NDArray[np.uint8], path: str | os.PathLike[str]) -> Path:
     """Write an RGBA array (y, x, 4) as PNG; written whole or not at all."""
     height, width, count = rgba.shape
@@ -121,17 +146,19 @@ def contact_sheet(
     for column in range(stack.sizes["time"]):
         frame = stack.isel(time=column)
         colour = true_colour(frame, display=display)
-        clear = frame[by].values >= threshold
-        masked = colour.copy()
-        masked[..., 3] = np.where(clear, masked[..., 3], 0)
-        panels: list[NDArray[Any]] = [colour, frame["cs"].values, frame["cs_cdf"].values, masked]
+        kept = (
+            keep_clear(frame, by=by, threshold=threshold)[list(TRUE_COLOUR)].notnull().to_array().all("variable").values
+        )
+        panels: list[NDArray[Any]] = [colour, frame["cs"].values, frame["cs_cdf"].values, masked_out(colour, kept)]
         for axis, panel in zip(axes[:, column], panels, strict=True):
             _show(axis, panel)
         axes[0, column].set_title(str(frame["time"].dt.strftime("%Y-%m-%d").item()), fontsize=8)
         for row, name in ((1, "cs"), (2, "cs_cdf")):
             axes[row, column].set_xlabel(f"mean {np.nanmean(frame[name].values):.2f}", fontsize=7, labelpad=1)
         seen = np.isfinite(frame[by].values)
-        axes[3, column].set_xlabel(f"kept {100 * clear[seen].mean():.0f} %", fontsize=7, labelpad=1)
+        axes[3, column].set_xlabel(
+            f"kept {100 * kept[seen].mean():.0f} %" if seen.any() else "no data", fontsize=7, labelpad=1
+        )
     for axis, name in zip(axes[:, 0], ("true colour", "cs", "cs_cdf", f"{by} ≥ {threshold:.2f}"), strict=True):
         axis.set_ylabel(name, fontsize=9)
     return _save(figure, path)
