@@ -142,6 +142,18 @@ def test_a_score_that_equals_the_threshold_is_kept_however_it_was_read(stored, r
     assert np.isfinite(clear.B04).values.ravel().tolist() == [False, True]
 
 
+def test_one_frame_is_masked_as_it_is_in_its_stack():
+    stack = _stack(B04=_random(1, (3, 5, 4), 0.1), cs=_random(2, (3, 5, 4), 0.0))
+    alone = keep_clear(stack.isel(time=1), by="cs", threshold=0.6)
+    xr.testing.assert_identical(alone, keep_clear(stack, by="cs", threshold=0.6).isel(time=1))
+    assert alone.B04.isnull().sum() > stack.B04[1].isnull().sum()
+
+
+def test_a_stack_with_nothing_to_mask_is_told():
+    with pytest.raises(ArgumentError, match="nothing to mask"):
+        keep_clear(_stack(cs=_random(2, (3, 5, 4), 0.0)), by="cs")
+
+
 def test_wrong_arguments_are_named():
     stack = _stack(B04=_random(1, (2, 2, 2), 0), cs=_random(2, (2, 2, 2), 0))
     with pytest.raises(ArgumentError, match="by='cs_cdf'"):

@@ -7,7 +7,7 @@ import rasterio
 import xarray as xr
 
 from clearsight.errors import ArgumentError, OutputError
-from clearsight.pictures import composite_sheet, contact_sheet, save_png, true_colour
+from clearsight.pictures import composite_sheet, contact_sheet, masked_out, save_png, true_colour
 
 
 def read_png(path: Path) -> np.ndarray:
@@ -69,3 +69,14 @@ def test_sheets_are_pictures_of_a_sensible_size(tmp_path, season):
         picture = read_png(path)
         assert picture.shape[1] > 300
         assert picture[..., 0].std() > 10
+
+
+def test_masked_out_pixels_are_white_and_nodata_stays_transparent(season):
+    colour = true_colour(season.isel(time=0))
+    colour[0, 0, 3] = 0
+    kept = np.ones((20, 30), bool)
+    kept[0, :2] = False
+    painted = masked_out(colour, kept)
+    assert painted[0, 0, 3] == 0
+    assert painted[0, 1].tolist() == [255, 255, 255, 255]
+    np.testing.assert_array_equal(painted[1:], colour[1:])

@@ -38,7 +38,7 @@ def keep_clear(stack: xr.Dataset, *, by: str = "cs_cdf", threshold: float = 0.60
     Parameters
     ----------
     stack : Dataset
-        Bands with dims (time, y, x), and the score ``by`` among the variables.
+        Bands with dims (time, y, x), or (y, x) of one frame, and the score ``by`` among the variables.
     by : str
         Variable to judge by, in [0, 1]: ``cs_cdf`` or ``cs``.
     threshold : float
@@ -52,7 +52,7 @@ def keep_clear(stack: xr.Dataset, *, by: str = "cs_cdf", threshold: float = 0.60
     Raises
     ------
     ArgumentError
-        ``stack`` doesn't hold ``by``, ``threshold`` lies outside [0, 1], or a band holds undecoded integers.
+        ``stack`` doesn't hold ``by`` or no band, ``threshold`` lies outside [0, 1], or a band holds undecoded integers.
 
     Examples
     --------
@@ -68,8 +68,11 @@ def keep_clear(stack: xr.Dataset, *, by: str = "cs_cdf", threshold: float = 0.60
         )
     if not 0 <= threshold <= 1:
         raise ArgumentError(f"threshold={threshold!r}; expected a number in [0, 1], such as 0.60.")
+    names = [name for name in _bands(stack, dims={"y", "x"}) if name != by]
+    if not names:
+        raise ArgumentError(f"stack holds {list(stack.data_vars)}: no band with dims y and x, so nothing to mask.")
     clear = stack[by] >= threshold - _TOLERANCE
-    return stack.assign({name: stack[name].where(clear) for name in _bands(stack) if name != by})
+    return stack.assign({name: stack[name].where(clear) for name in names})
 
 
 def composite(stack: xr.Dataset, *, method: Method = "median") -> xr.Dataset:
@@ -104,7 +107,7 @@ def composite(stack: xr.Dataset, *, method: Method = "median") -> xr.Dataset:
     """
     if method not in get_args(Method):
         raise ArgumentError(f"method={method!r} is unknown; one of {', '.join(get_args(Method))}.")
-    names = _bands(stack)
+    names = _bands(stack, dims={"time", "y", "x"})
     if not names:
         raise ArgumentError(
             f"stack holds {list(stack.data_vars)}: no band with dims (time, y, x). Pass a loaded stack."
@@ -183,11 +186,11 @@ def write_composite(image: xr.Dataset, path: str | os.PathLike[str]) -> Path:
     return Path(path)
 
 
-def _bands(stack: xr.Dataset) -> list[str]:
+def _bands(stack: xr.Dataset, *, dims: set[str]) -> list[str]:
     names = [
         str(name)
         for name, variable in stack.data_vars.items()
-        if {"time", "y", "x"} <= set(variable.dims) and name not in _NOT_REFLECTANCE
+        if dims <= set(variable.dims) and name not in _NOT_REFLECTANCE
     ]
     integers = [name for name in names if not np.issubdtype(stack[name].dtype, np.floating)]
     if integers:
