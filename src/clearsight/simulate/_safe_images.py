@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 from shutil import copyfile
+from threading import Lock
 from typing import Final
 from xml.etree import ElementTree as ET
 
@@ -40,6 +41,10 @@ GML_MASKS: Final[dict[str, tuple[str, str]]] = {
     "TECQUA": ("ANC_LOST", "technical"),
 }
 """Kinds of per-band masks before baseline 04.00 -> their ``maskType`` and the beginning of each polygon's id."""
+
+_ONE_AT_A_TIME: Final = Lock()
+"""`rasterio.features.shapes` silences a warning by `warnings.catch_warnings`, which isn't made for threads: two at once
+would let the warning through, or leave it silenced for good."""
 
 CLOUD_KINDS: Final = {1: "OPAQUE", 2: "CIRRUS"}
 
@@ -206,9 +211,9 @@ def _polygons(image: Image, transform: Affine) -> list[Polygon]:
     """Value and rings, the outer one first, of every patch of equal pixels that aren't 0."""
     if not image.any():
         return []
-    return [
-        (int(value), geometry["coordinates"]) for geometry, value in shapes(image, mask=image != 0, transform=transform)
-    ]
+    with _ONE_AT_A_TIME:
+        found = list(shapes(image, mask=image != 0, transform=transform))
+    return [(int(value), geometry["coordinates"]) for geometry, value in found]
 
 
 def _mask_xml(product: Product, kind: str, band: str, polygons: list[Polygon]) -> ET.Element:
