@@ -34,7 +34,7 @@ STATES = (0.0, 0.25, 0.5, 0.75, 1.0)
 GRAINS = np.array([30e-6, 60e-6, 100e-6, 170e-6, 300e-6, 500e-6, 800e-6, 1300e-6, 2200e-6, 5000e-6])
 PLANTS_PER_GROUP = 6
 
-# Ranges of leaf and canopy traits: chlorophyll (ug/cm2), dry matter and water (g/cm2), mean leaf angle (degrees), structure.
+# Ranges of traits: chlorophyll (ug/cm2), dry matter and water (g/cm2), mean leaf angle (degrees), leaf structure.
 PLANTS: dict[str, dict[str, tuple[float, float]]] = {
     "cereal": {"cab": (35, 75), "cm": (0.004, 0.007), "cw": (0.010, 0.022), "angle": (58, 74), "n": (1.2, 1.6)},
     "broadleaf": {"cab": (28, 60), "cm": (0.003, 0.006), "cw": (0.012, 0.025), "angle": (38, 56), "n": (1.3, 1.8)},
@@ -184,7 +184,7 @@ def water(responses: Array) -> dict[str, Array]:
     """Absorption of pure water in 1/m (the coefficients inside PROSPECT, given there in 1/cm)."""
     table = np.genfromtxt(package_folder("prosail") / "prospect_d_spectra.txt", comments="#")
     table = table[:, -7:] if table.shape[1] > 7 else table
-    column = int(np.argmax(table[int(1450 - 400)]))
+    column = int(np.argmax(table[1450 - 400]))
     return {"water_absorption": responses @ (table[:, column] * 100.0)}
 
 

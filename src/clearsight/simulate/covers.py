@@ -174,7 +174,8 @@ def draw_patches(
 
 def _ground(rng: np.random.Generator, facts: Facts, *, count: int, region: int) -> Array:
     """Dry ground of patches: the few soils of the region in varied shares, and some of its own."""
-    pool = np.concatenate([_material(rng, str(name), count=1) for name in rng.choice(facts.ground, region)])
+    drawn = rng.choice(facts.ground, region).tolist()
+    pool = np.concatenate([_material(rng, name, count=drawn.count(name)) for name in sorted(set(drawn))])
     shares = rng.dirichlet(np.full(region, 0.5), count).astype(np.float32)
     regional = shares @ pool
     names = rng.integers(0, len(facts.ground), count)
@@ -184,7 +185,8 @@ def _ground(rng: np.random.Generator, facts: Facts, *, count: int, region: int) 
     keep = np.float32(facts.local) * (rng.random((count, 1), dtype=np.float32) * 0.4 + 0.6)
     brightness = rng.uniform(*facts.bright, (count, 1)).astype(np.float32)
     mixed = keep * regional + (1 - keep) * own
-    return np.clip(mixed * brightness * wobble(rng, count=count, brightness=0.06, slope=0.04), 0.005, 0.95)
+    own_colour = wobble(rng, count=count, brightness=0.06, slope=0.04)
+    return np.asarray(np.clip(mixed * brightness * own_colour, 0.005, 0.95), dtype=np.float32)
 
 
 def _material(rng: np.random.Generator, name: str, *, count: int) -> Array:

@@ -204,12 +204,19 @@ def _farm(
         luck = np.random.default_rng([abs(seed), 53, year + 10_000]).random((patches.cover.size, 7))[rows]
         crop = np.searchsorted(np.cumsum(shares), luck[:, 0] * 0.9999)
         table = np.array([_row(CROPS[name]) for name in grown])[crop]
-        own = shift + (200 * (patches.chance[rows, 0] - 0.5) if tropical else 0.0)
+        own = shift + (200.0 if tropical else 0.0) * (patches.chance[rows, 0].astype(np.float64) - 0.5)
         start = datetime.date(year, 1, 1).toordinal() - 1 + own
         rice = patches.cover[rows] == Cover.RICE
         table[rice] = _row(Crop(125, 0.0, 170, 245, 262, 0.6, 1.0))
         last_harvest = _season(
-            fields, table, rice, luck, days=days, start=start, last=last_harvest, patches=patches, rows=rows
+            fields,
+            table,
+            rice,
+            luck,
+            days=days,
+            start=start,
+            last=last_harvest,
+            leaf_area=patches.leaf_area[rows].astype(np.float64),
         )
     for name, values in fields.items():
         state[name][rows] = values
@@ -221,7 +228,7 @@ def _row(crop: Crop) -> list[float]:
 
 def _season(
     fields: dict[str, Doubles], table: Doubles, rice: NDArray[np.bool_], luck: Doubles, *,
-    days: Doubles, start: Doubles, last: Doubles, patches: Patches, rows: NDArray[np.intp],
+    days: Doubles, start: Doubles, last: Doubles, leaf_area: Doubles,
 ) -> Doubles:  # fmt: skip
     """One crop from sowing to the ground after it; returns the days of harvest."""
     winter, straw, peak, flower = table[:, 1], table[:, 5], table[:, 6], table[:, 7]
@@ -229,7 +236,7 @@ def _season(
     sown = np.maximum(start + table[:, 0] + 24 * (luck[:, 2] - 0.5), last + 6)
     rise, ripe = start + table[:, 2] + 18 * jitter, start + table[:, 3] + 16 * jitter
     harvest = start + table[:, 4] + 24 * (luck[:, 3] - 0.5) + 8 * jitter
-    height = patches.leaf_area[rows] * peak * (0.65 + 0.5 * luck[:, 4])
+    height = leaf_area * peak * (0.65 + 0.5 * luck[:, 4])
     seedling = winter * (0.5 + luck[:, 5]) * _step(days, sown + 28, 8.0)
     area = np.maximum(seedling, 0.02) + height * _step(days, rise, 7.5)
     dying = _step(days, ripe, 5.0)

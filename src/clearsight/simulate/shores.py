@@ -52,8 +52,8 @@ def sea(sketch: Sketch) -> None:
     natural(sketch, {Cover.SAND: 1.0, Cover.MUD: 0.5}, metres=2500, kinds=2, sharp=1.5)
     swing = sketch.noise(slope=2.8, metres=6000)
     island = rng.random() < 0.3
-    bed = (swing - np.quantile(swing, 0.97 if island else 1.0)) * rng.choice([1.5, 6.0, 20.0])
-    bed = bed - (0.0 if island else rng.choice([0.8, 4.0, 30.0, 30.0]))
+    bed = (swing - np.quantile(swing, 0.97 if island else 1.0)) * rng.choice([1.5, 4.0, 6.0, 20.0])
+    bed = bed - (0.0 if island else rng.choice([0.8, 3.0, 30.0, 30.0]))
     high = to_canvas(bed.astype(np.float32))
     sketch.relief = np.maximum(bed * 8, 0).astype(np.float32)
     sketch.paint(high > 0.4, Cover.SHRUB if rng.random() < 0.5 else Cover.EVERGREEN, kinds=5)

@@ -1,6 +1,7 @@
 """Spectra of the simulated ground: measured materials, canopies, water and snow, in the 13 bands.
 
-The library is made by ``scripts/make_spectra.py``. Every array here ends in a band axis in the order of ``bands.BANDS``.
+The library is made by ``scripts/make_spectra.py``. Every array here ends in a band axis in the
+order of ``bands.BANDS``.
 """
 
 from __future__ import annotations
@@ -108,7 +109,7 @@ def wobble(rng: np.random.Generator, *, count: int, brightness: float, slope: fl
     shapes = np.stack([np.ones(13), place * 2, np.cos(place * 2 * np.pi) * 0.5, np.sin(place * 3 * np.pi) * 0.4])
     scale = np.array([brightness, slope, slope, slope])
     exponent = np.clip(rng.standard_normal((count, 4)), -2.2, 2.2) * scale @ shapes
-    return np.exp(exponent).astype(np.float32)
+    return np.asarray(np.exp(exponent), dtype=np.float32)
 
 
 def mixtures(rng: np.random.Generator, *, material: str, count: int, of: int = 3) -> Array:

@@ -196,7 +196,7 @@ def surface_from_reflectance(
     Examples
     --------
     >>> place = surface_from_reflectance(np.full((13, 8, 8), 0.2, dtype="float32"))
-    >>> float(surface_reflectance(place, date=datetime.date(2023, 5, 1)).max().round(2))
+    >>> round(float(surface_reflectance(place, date=datetime.date(2023, 5, 1)).max()), 3)
     0.2
     """
     images = np.asarray(boa, dtype=np.float32)
@@ -274,26 +274,29 @@ def _render(surface: Surface, *, date: datetime.date) -> tuple[Array, Array, Arr
     ]
     wet = flood(surface.bed, surface.pool, softness=surface.softness, levels=levels)
     bottom = values[:, wet.at]
-    snow = _whiten(values, surface, grown_share=snow_share(surface.patches, grown, weather=today), today=today)
+    snow = _whiten(values, surface, grown_share=snow_share(surface.patches, grown, weather=today), wet=wet, today=today)
     water = _cover_with_water(values, surface, wet, bottom=bottom, snow=snow, date=date, today=today)
-    return np.clip(values, 0.0, 1.0).reshape(13, *shape), water.reshape(shape), snow.reshape(shape)
+    np.clip(values, 0.0, 1.0, out=values)
+    return values.reshape(13, *shape), water.reshape(shape), snow.reshape(shape)
 
 
-def _whiten(values: Array, surface: Surface, *, grown_share: tuple[Array, Array], today: Weather) -> Array:
+def _whiten(values: Array, surface: Surface, *, grown_share: tuple[Array, Array], wet: Wet, today: Weather) -> Array:
     """Snow on the ground, after the tide has wetted the flats; its share, flat."""
     swing = np.array(
         [0.0, *(pool.swing if pool.kind == Cover.SEA else 0.0 for pool in surface.pools)], dtype=np.float32
     )
     reach = swing[surface.pool]
     flats = (np.clip((0.85 * reach - surface.bed) / 0.3, 0.0, 1.0) * (reach > 0)).ravel()
-    dampen(values, damp=(0.85 * flats).astype(np.float32))
+    left = 0.85 * flats
+    left[wet.at] *= wet.share < 1
+    dampen(values, damp=left.astype(np.float32))
     most, depth = grown_share
     first = surface.first.ravel()
     dirt = np.random.default_rng([abs(surface.seed), 17]).beta(0.35, 3.0, 2)
     return lay_snow(
         values, elevation=surface.elevation.ravel(), texture=surface.coarse.ravel(), fine=surface.fine.ravel(),
         share=(most[first] * (1 - flats)).astype(np.float32), covered_by=depth[first], weather=today,
-        dirt=(float(dirt[0]), float(dirt[1])),
+        dirt=(0.35 * float(dirt[0]), 0.6 * float(dirt[1])),
     )  # fmt: skip
 
 
@@ -318,11 +321,9 @@ def _cover_with_water(
         values, wet, bottom=bottom, pool=pool, pools=surface.pools, texture=plumes.ravel(), season_phase=phase,
         runoff=today.runoff,
     )  # fmt: skip
-    exposed = np.array([0.0, *(1.0 if each.kind == Cover.SEA else 0.25 for each in surface.pools)], dtype=np.float32)
-    surf = np.array([0.0, *(each.surf for each in surface.pools)], dtype=np.float32)
     waves(
-        values, wet, shape=surface.classes.shape, seed=surface.seed, date=date, weather=today, open_sea=exposed[pool],
-        surf=surf[pool], pixel=surface.pixel,
+        values, wet, pool=pool, pools=surface.pools, shape=surface.classes.shape, pixel=surface.pixel, weather=today,
+        rng=rng,
     )  # fmt: skip
     frozen, covered = lake_ice(elevation=float(surface.elevation.mean()), weather=today)
     still = np.array([0.0, *(float(each.kind == Cover.LAKE) for each in surface.pools)], dtype=np.float32)
@@ -358,7 +359,7 @@ def _burn(values: Array, surface: Surface, *, date: datetime.date) -> None:
 def _between(images: Array, dates: tuple[datetime.date, ...], *, date: datetime.date) -> Array:
     """The image of a date, linear between the nearest two."""
     if len(images) == 1:
-        return images[0].copy()
+        return np.array(images[0], dtype=np.float32)
     days = np.array([d.toordinal() for d in dates], dtype=np.float64)
     at = float(np.interp(date.toordinal(), days, np.arange(days.size)))
     low = min(int(at), days.size - 2)

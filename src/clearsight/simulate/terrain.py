@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
@@ -10,8 +13,11 @@ from clearsight.errors import ArgumentError
 
 Array = NDArray[np.float32]
 
-_PENUMBRA = 0.6
+_PENUMBRA: Final = 0.6
 """Height over which a cast shadow fades, in units of what the ray falls across a pixel."""
+
+_KEPT: Final = 1_200_000
+"""Cells up to which a spectrum is kept for the next call."""
 
 
 def fractal(
@@ -46,14 +52,21 @@ def fractal(
     # The field repeats at its borders, so it's made larger than needed, unless that's wanted.
     margin = 0 if periodic else int(min(largest, max(shape)) // 2)
     rows, columns = shape if periodic else (fft.next_fast_len(size + margin, real=True) for size in shape)
-    frequency = np.hypot(fft.fftfreq(rows)[:, None], fft.rfftfreq(columns)[None, :]).astype(np.float32)
-    amplitude = (frequency**2 + np.float32(1.0 / largest) ** 2) ** np.float32(-slope / 2)
-    amplitude[0, 0] = 0.0
+    amplitude = (_amplitude if rows * columns < _KEPT else _amplitude.__wrapped__)(rows, columns, slope, largest)
     white = rng.standard_normal((rows, columns), dtype=np.float32)
     field = fft.irfft2(fft.rfft2(white) * amplitude, s=(rows, columns))[: shape[0], : shape[1]]
     field -= field.mean()
     spread = float(field.std())
     return np.asarray(field / (spread if spread > 0 else 1.0), dtype=np.float32)
+
+
+@lru_cache(maxsize=24)
+def _amplitude(rows: int, columns: int, slope: float, largest: float) -> Array:
+    """Amplitude of each frequency of a real transform; small ones are kept, for they are asked for again and again."""
+    y, x = fft.fftfreq(rows).astype(np.float32)[:, None], fft.rfftfreq(columns).astype(np.float32)[None, :]
+    amplitude = (y**2 + x**2 + np.float32(1.0 / largest) ** 2) ** np.float32(-slope / 2)
+    amplitude[0, 0] = 0.0
+    return np.asarray(amplitude, dtype=np.float32)
 
 
 def direct_light(elevation: Array, *, pixel: float, sun_zenith: float, sun_azimuth: float) -> Array:

@@ -35,11 +35,18 @@ class _Quarter:
 
 _RED, _DARK, _BRIGHT = Cover.ROOF_RED, Cover.ROOF_DARK, Cover.ROOF_BRIGHT
 _QUARTERS: Final = (
-    _Quarter((16, 25), (0.9, 0.72), 0.94, {_RED: 0.5, _DARK: 0.45, _BRIGHT: 0.05}, {Cover.PAVED: 0.8, Cover.GARDEN: 0.2}),
-    _Quarter((20, 32), (0.6, 0.45), 0.85, {_RED: 0.55, _DARK: 0.42, _BRIGHT: 0.03}, {Cover.GARDEN: 0.85, Cover.PAVED: 0.15}),
+    _Quarter(
+        (16, 25), (0.9, 0.72), 0.94, {_RED: 0.5, _DARK: 0.45, _BRIGHT: 0.05}, {Cover.PAVED: 0.8, Cover.GARDEN: 0.2}
+    ),
+    _Quarter(
+        (20, 32), (0.6, 0.45), 0.85, {_RED: 0.55, _DARK: 0.42, _BRIGHT: 0.03}, {Cover.GARDEN: 0.85, Cover.PAVED: 0.15}
+    ),
     _Quarter((75, 60), (0.72, 0.62), 0.8, {_BRIGHT: 0.4, _DARK: 0.6}, {Cover.PAVED: 0.75, Cover.MEADOW: 0.25}),
     _Quarter((60, 70), (0.0, 0.0), 0.0, {_RED: 1.0}, {Cover.MEADOW: 0.55, Cover.DECIDUOUS: 0.45}),
-    _Quarter((45, 80), (0.35, 0.3), 0.8, {_DARK: 0.8, _BRIGHT: 0.2}, {Cover.MEADOW: 0.5, Cover.PAVED: 0.35, Cover.DECIDUOUS: 0.15}),
+    _Quarter(
+        (45, 80), (0.35, 0.3), 0.8, {_DARK: 0.8, _BRIGHT: 0.2},
+        {Cover.MEADOW: 0.5, Cover.PAVED: 0.35, Cover.DECIDUOUS: 0.15},
+    ),
 )  # fmt: skip
 """Old town, houses with gardens, industry, park, slabs of flats."""
 

@@ -76,8 +76,8 @@ def draw_pool(rng: np.random.Generator, kind: Cover, *, surf: float = 0.0) -> Po
 def level(pool: Pool, *, seed: int, latitude: float, date: datetime.date, weather: Weather) -> float:
     """Height of a body of water over its mean, in metres.
 
-    The satellite passes at the same hour, so it meets the tide at another phase each day: the moon's half-day tide comes
-    round in 14.77 days. Rivers follow the run-off, lakes the season.
+    The satellite passes at the same hour, so it meets the tide at another phase each day: the moon's half-day tide
+    comes round in 14.77 days. Rivers follow the run-off, lakes the season.
     """
     if pool.kind == Cover.SEA:
         day, start = date.toordinal(), (abs(seed) % 997) / 997 * 14.77
@@ -144,9 +144,9 @@ def pour(
     """
     reflectance, attenuation = _tables(pools, season_phase=season_phase, runoff=runoff)
     place = np.clip((texture[wet.at] * 0.2 + 0.5) * (_LEVELS - 1), 0, _LEVELS - 1.001)
-    step = place.astype(np.int32)
+    step = place.astype(np.intp)
     between = (place - step).astype(np.float32)
-    row = (pool[wet.at].astype(np.int32) - 1) * _LEVELS + step
+    row = (pool[wet.at].astype(np.intp) - 1) * _LEVELS + step
     for band in range(13):
         deep = reflectance[band][row] + between * (reflectance[band][row + 1] - reflectance[band][row])
         through = np.exp(-attenuation[band][row] * wet.depth)
@@ -159,48 +159,46 @@ def _tables(pools: Sequence[Pool], *, season_phase: float, runoff: float) -> tup
     """Reflectance and attenuation (13, pools * levels) from the clearest to the most turbid part of each body."""
     spread = np.exp(np.linspace(-1.6, 1.6, _LEVELS))
     bloom = np.exp(0.7 * season_phase)
-    flood_ = 1 + max(runoff - 25, 0.0) / 8
-    rows = [
-        (pool.chlorophyll * bloom * spread**0.6, pool.sediment * spread**0.7 * (flood_ if pool.kind == Cover.RIVER else 1),
-         np.full(_LEVELS, pool.dissolved))
-        for pool in pools
-    ]  # fmt: skip
-    chlorophyll, sediment, dissolved = (np.concatenate([row[i] for row in rows]).astype(np.float32) for i in range(3))
+    mud = [1 + max(runoff - 25, 0.0) / 8 if pool.kind == Cover.RIVER else 1.0 for pool in pools]
+    chlorophyll = np.concatenate([pool.chlorophyll * bloom * spread**0.6 for pool in pools]).astype(np.float32)
+    sediment = np.concatenate([pool.sediment * more * spread**0.7 for pool, more in zip(pools, mud, strict=True)])
+    dissolved = np.repeat([pool.dissolved for pool in pools], _LEVELS).astype(np.float32)
     sediment = np.minimum(sediment, 900.0).astype(np.float32)
     reflectance, attenuation = deep_water(chlorophyll=chlorophyll, sediment=sediment, dissolved=dissolved)
     # Dense blooms float: a scum has the red edge of a leaf.
     scum = np.clip((chlorophyll - 120) / 500, 0.0, 0.6)[:, None]
     leaf = np.array([0.02, 0.03, 0.07, 0.04, 0.12, 0.25, 0.28, 0.28, 0.28, 0.24, 0.10, 0.07, 0.03], dtype=np.float32)
-    reflectance = reflectance * (1 - scum) + leaf * scum
+    reflectance = (reflectance * (1 - scum) + leaf * scum).astype(np.float32)
     colours = [
         wobble(np.random.default_rng(int(1e6 * pool.swing)), count=1, brightness=0.12, slope=0.08) for pool in pools
     ]
-    reflectance = reflectance * np.repeat(np.concatenate(colours), _LEVELS, axis=0)
+    reflectance *= np.repeat(np.concatenate(colours), _LEVELS, axis=0)
     return np.ascontiguousarray(reflectance.T, dtype=np.float32), np.ascontiguousarray(attenuation.T, dtype=np.float32)
 
 
 def waves(
-    values: Array, wet: Wet, *, shape: tuple[int, int], seed: int, date: datetime.date, weather: Weather, open_sea: Array,
-    surf: Array, pixel: float,
+    values: Array, wet: Wet, *, pool: NDArray[np.uint16], pools: Sequence[Pool], shape: tuple[int, int], pixel: float,
+    weather: Weather, rng: np.random.Generator,
 ) -> None:  # fmt: skip
-    """Add what the surface of the water mirrors, and foam, in place.
+    """Add what the surface of the water mirrors, and foam, in place; arguments as for ``pour``.
 
-    ``open_sea`` (pixels) is 1 on the sea, less on lakes and rivers, which are sheltered from the wind; ``surf`` (pixels)
-    says how much swell breaks on the shore. Mirrored light is the same in every band; foam is white, and darker in the
-    short-wave infrared (Koepke 1984, Applied Optics 23, 1816).
+    Lakes and rivers are sheltered from the wind. Mirrored light is the same in every band; foam is white, and darker in
+    the short-wave infrared (Koepke 1984, Applied Optics 23, 1816).
     """
-    rng = np.random.default_rng([abs(seed), 91, date.toordinal()])
-    exposed = open_sea[wet.at]
+    exposed = np.array([0.0, *(1.0 if each.kind == Cover.SEA else 0.25 for each in pools)], dtype=np.float32)
+    surf = np.array([0.0, *(each.surf for each in pools)], dtype=np.float32)
+    which = pool[wet.at]
+    exposed, surf = exposed[which], surf[which]
     wind = weather.wind * (0.35 + 0.65 * exposed)
     view = rng.uniform(-9.0, 9.0)
     grid = np.linspace(0.3, 16.0, 24)
     mirror = np.array([sun_glint(sun_zenith=weather.sun_zenith, view_zenith=view, wind=w) for w in grid])
-    glint = np.minimum(np.interp(wind, grid, mirror), 0.35) + rng.uniform(0.0, 0.003)
+    glint = np.minimum(np.interp(wind, grid, mirror), 0.35) + 0.008 * rng.random() ** 2
     foam = 2.5e-6 * np.maximum(wind - 1.5, 0) ** 3.2
     if wet.at.size > _FEW * values.shape[1]:
         swell = _swell(rng, shape=shape, pixel=pixel).ravel()[wet.at]
         glint = glint * (1 + 0.10 * swell * exposed) * _calm(rng, shape=shape, pixel=pixel).ravel()[wet.at]
-        foam = foam * np.exp(0.8 * swell) + surf[wet.at] * _breakers(wet.depth, swell=swell, wind=weather.wind)
+        foam = foam * np.exp(0.8 * swell) + surf * _breakers(wet.depth, swell=swell, wind=weather.wind)
     glint = (glint * wet.share).astype(np.float32)
     foam = (np.minimum(foam, 1.0) * wet.share * 0.55).astype(np.float32)
     white = np.array([1, 1, 1, 1, 0.97, 0.95, 0.92, 0.88, 0.86, 0.8, 0.6, 0.5, 0.3], dtype=np.float32)
@@ -217,8 +215,8 @@ def _breakers(depth: Array, *, swell: Array, wind: float) -> Array:
 
 def _calm(rng: np.random.Generator, *, shape: tuple[int, int], pixel: float) -> Array:
     """Factor on the mirrored light, about 1: gusts, and slicks, which are dark threads of smooth water."""
-    gusts = fractal(rng, shape=shape, slope=2.6, largest=3000 / pixel)
-    threads = fractal(rng, shape=shape, slope=2.4, largest=1500 / pixel)
+    gusts = fractal(rng, shape=shape, slope=2.6, largest=3000 / pixel, periodic=True)
+    threads = fractal(rng, shape=shape, slope=2.4, largest=1500 / pixel, periodic=True)
     slicks = np.exp(-((threads / 0.05) ** 2)) * np.clip(gusts, 0.0, 1.0)
     return np.asarray(np.exp(0.12 * gusts) * (1 - 0.4 * slicks), dtype=np.float32)
 
@@ -228,6 +226,6 @@ def _swell(rng: np.random.Generator, *, shape: tuple[int, int], pixel: float) ->
     length, heading = rng.uniform(45, 190), rng.uniform(0, np.pi)
     rows, columns = np.arange(shape[0], dtype=np.float32)[:, None], np.arange(shape[1], dtype=np.float32)[None, :]
     along = (np.cos(heading) * columns + np.sin(heading) * rows) * np.float32(pixel / length * 2 * np.pi)
-    bend = fractal(rng, shape=shape, slope=1.7, largest=60)
-    rough = fractal(rng, shape=shape, slope=0.6, largest=12)
+    bend = fractal(rng, shape=shape, slope=1.7, largest=60, periodic=True)
+    rough = fractal(rng, shape=shape, slope=0.6, largest=12, periodic=True)
     return np.asarray(0.8 * np.sin(along + 1.6 * bend) * (0.7 + 0.5 * bend) + 0.7 * rough, dtype=np.float32)

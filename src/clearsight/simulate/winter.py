@@ -82,13 +82,13 @@ def lay_snow(
     for band in range(13):
         before = values[band][at]
         values[band][at] = before + here * (colour[band][where] * drift - before)
-    return cover
+    return np.asarray(cover, dtype=np.float32)
 
 
 def _colours(heights: Array, *, weather: Weather, dirt: tuple[float, float]) -> Array:
     """Reflectance (13, heights) of snow that coarsens with age and melt, and gets dirty as it melts."""
     age, melt = (np.interp(heights, HEIGHTS, profile) for profile in (weather.age, weather.melt))
-    grain = np.clip(32e-6 + 22e-6 * np.minimum(age, 25) + 45e-6 * np.minimum(melt, 30), 3e-5, 2e-3)
+    grain = np.clip(32e-6 + 22e-6 * np.minimum(age, 25) + 45e-6 * np.minimum(melt, 30), 3e-5, 2e-3).astype(np.float32)
     old = np.clip(age / 30 + melt / 40, 0.02, 1.0)
     soot, dust = (np.clip(amount * old, 0.0, 1.0).astype(np.float32) for amount in dirt)
     return np.ascontiguousarray(snow(grain=grain, soot=soot, dust=dust, sun_zenith=weather.sun_zenith).T)
