@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from clearsight.errors import ArgumentError
-from clearsight.simulate.clouds import KINDS, CloudLayer, make_clouds, noise
+from clearsight.simulate.clouds import KINDS, CloudLayer, make_clouds
+from clearsight.simulate.noise import noise
 from clearsight.simulate.shadows import STRAIGHT, displacement, seen_from, slant_depth, slices, window
 from clearsight.simulate.sky import _draw_cover, draw_air, draw_sky
 

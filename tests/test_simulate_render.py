@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 
 from clearsight.bands import BANDS
 from clearsight.errors import ArgumentError
@@ -116,13 +117,14 @@ def test_more_optical_depth_never_raises_quality(
 def test_where_quality_is_full_the_surface_comes_back(seed: int, zenith: float) -> None:
     """Invert L1C by the true atmosphere: where nothing disturbed the measurement, the ground is returned."""
     air, sun = Air(aot=0.1), replace(SUN, sun_zenith=zenith)
-    layer = make_clouds("cumulus", shape=SHAPE, seed=seed, cover=0.1)
+    layer = make_clouds("cumulus", shape=SHAPE, seed=seed, cover=0.05)
     frame = render(ground(), sky=Sky((layer,), air), geometry=sun)
-    clear = frame.q > 0.995
+    # Beside a cloud other bands than those of 10 m may see it already.
+    clear = (frame.q > 0.995) & ~ndimage.binary_dilation(frame.optical_depth > 0, iterations=6)
     back = to_surface(frame.toa, coefficients(air, sun))
     worst = np.abs(back - ground())[WITHOUT_B10][:, clear]
     # Skylight that clouds take or add is left: a few thousandths of reflectance, most of it on bright ground.
-    assert worst.size == 0 or np.percentile(worst, 99) < 0.02
+    assert worst.size == 0 or np.percentile(worst, 99) < 0.01
 
 
 def test_shadow_is_dark_bluish_and_named() -> None:
@@ -198,6 +200,16 @@ def test_bands_see_a_high_cloud_in_different_places() -> None:
 
     assert abs(rows_apart(True)) == pytest.approx(23.5, abs=1.0)
     assert rows_apart(True) == pytest.approx(-rows_apart(False), abs=0.5)
+
+
+def test_two_detectors_see_a_high_cloud_with_a_step_between_them() -> None:
+    sky = Sky((make_clouds("deep", shape=SHAPE, seed=2, cover=0.5),))
+    ahead, back = (render(ground(), sky=replace(sky, ahead=way), geometry=SUN) for way in (True, False))
+    left = np.broadcast_to(np.arange(SHAPE[1]) < 30, SHAPE)
+    both = render(ground(), sky=replace(sky, ahead=left), geometry=SUN)
+    assert np.array_equal(both.toa, np.where(left, ahead.toa, back.toa))
+    assert not np.array_equal(ahead.toa, back.toa)
+    assert np.array_equal(both.q, ahead.q)
 
 
 def test_air_brightens_next_to_cloud() -> None:

@@ -61,8 +61,8 @@ class View:
 
     geometry: Geometry
     platform: Platform
-    ahead: bool
-    """The detector looks ahead (odd numbers), not back."""
+    ahead: bool | NDArray[np.bool_]
+    """Where the detector looks ahead (odd numbers), not back."""
     ground: float
     """Mean height of the ground, metres above the sea."""
     pixel: float
@@ -70,13 +70,13 @@ class View:
     shape: tuple[int, int]
     """Of the frame."""
 
-    def shift(self, band: int | None) -> tuple[float, float]:
+    def shift(self, band: int | None = None, *, ahead: bool = True) -> tuple[float, float]:
         """Move of a point per metre of height (rows, columns) as a band sees it; None = as the 10 m bands see it."""
         base = displacement(self.geometry.view_zenith, self.geometry.view_azimuth, pixel=self.pixel)
         if band is None:
             return base
         along = np.tan(np.radians(ALONG_TRACK[band])) - np.tan(np.radians(_TEN_METRE))
-        step = (along if self.ahead else -along) / self.pixel
+        step = (along if ahead else -along) / self.pixel
         heading = np.radians(HEADING)
         return float(base[0] + step * np.cos(heading)), float(base[1] - step * np.sin(heading))
 
@@ -232,22 +232,22 @@ def add_layer(toa: Array, layer: CloudLayer, table: Optics, *, light: Array | No
     """
     height = 0.5 * (layer.base_height + float(np.percentile(layer.top_height[::COARSE, ::COARSE], 80))) - view.ground
     above, column = _air_above(layer, air=air, height=height, view=view)
-    cuts: dict[tuple[int, int], tuple[Array, NDArray[np.intp], Array | None]] = {}
+    cuts: dict[tuple[int, int], _Cut] = {}
 
-    def cut(shift: tuple[float, float]) -> tuple[Array, NDArray[np.intp], Array | None]:
+    def cut(shift: tuple[float, float]) -> _Cut:
         """The layer as it appears with one shift; bands that see it within a quarter of a pixel share it."""
         key = (round(4 * height * shift[0]), round(4 * height * shift[1]))
         if key not in cuts:
-            shift = (key[0] / (4 * height), key[1] / (4 * height)) if height else shift
-            depth = seen_from(layer.optical_depth, layer=layer, height=height, shift=shift, shape=view.shape)
-            bright = (
-                None if light is None else seen_from(light, layer=layer, height=height, shift=shift, shape=view.shape)
-            )
-            cuts[key] = depth, node_of(depth), bright
+            cuts[key] = _cut(layer, light, height=height, moved=(key[0] / 4, key[1] / 4), shape=view.shape)
         return cuts[key]
 
     for band in range(len(BANDS)):
-        depth, node, bright = cut(view.shift(band))
+        if isinstance(view.ahead, bool):
+            depth, node, bright = cut(view.shift(band, ahead=view.ahead))
+        else:
+            depth, node, bright = _joined(
+                cut(view.shift(band, ahead=True)), cut(view.shift(band, ahead=False)), first=view.ahead
+            )
         scatter = (above.down[band] + above.down_diffuse[band]) * above.up[band]
         beneath = np.maximum(toa[band] - above.path[band], 0.0)
         beneath *= np.float32(1.0 / (scatter * above.gas[band]))
@@ -261,7 +261,27 @@ def add_layer(toa: Array, layer: CloudLayer, table: Optics, *, light: Array | No
         seen *= scatter * above.gas[band]
         seen += above.path[band]
         np.copyto(toa[band], seen, where=depth > 0)
-    return cut(view.shift(None))[0]
+    return cut(view.shift())[0]
+
+
+_Cut = tuple[Array, NDArray[np.intp], Array | None]
+"""Optical depth, its place in the tables, and the light on it: each (y, x)."""
+
+
+def _cut(
+    layer: CloudLayer, light: Array | None, *, height: float, moved: tuple[float, float], shape: tuple[int, int]
+) -> _Cut:
+    """What of a layer appears in the frame when it's moved by so many pixels."""
+    shift = (moved[0] / height, moved[1] / height) if height else (0.0, 0.0)
+    depth = seen_from(layer.optical_depth, layer=layer, height=height, shift=shift, shape=shape)
+    bright = None if light is None else seen_from(light, layer=layer, height=height, shift=shift, shape=shape)
+    return depth, node_of(depth), bright
+
+
+def _joined(one: _Cut, other: _Cut, *, first: NDArray[np.bool_]) -> _Cut:
+    """Two views of a layer side by side: ``one`` where ``first``."""
+    bright = None if one[2] is None or other[2] is None else np.where(first, one[2], other[2])
+    return np.where(first, one[0], other[0]), np.where(first, one[1], other[1]), bright
 
 
 def _air_above(layer: CloudLayer, *, air: Air, height: float, view: View) -> tuple[Coefficients, Array]:
@@ -272,7 +292,7 @@ def _air_above(layer: CloudLayer, *, air: Air, height: float, view: View) -> tup
     gas = np.stack(
         [atmosphere.gas_above(float(z), air=air, geometry=view.geometry, platform=view.platform) for z in nodes]
     )
-    tops = seen_from(layer.top_height, layer=layer, height=height, shift=view.shift(None), shape=view.shape)
+    tops = seen_from(layer.top_height, layer=layer, height=height, shift=view.shift(), shape=view.shape)
     tops *= np.float32(0.001)
     column = np.stack([np.interp(tops, nodes, gas[:, band]) for band in _VAPOUR_BANDS]).astype(np.float32)
     middle = max(0.0005 * (low + high), air.elevation)

@@ -12,6 +12,7 @@ from scipy import fft, ndimage
 from scipy.spatial import cKDTree
 
 from clearsight.errors import ArgumentError
+from clearsight.simulate.noise import noise
 
 Array = NDArray[np.float32]
 Phase = Literal["water", "ice"]
@@ -75,7 +76,7 @@ _RECIPES: Final[dict[str, _Recipe]] = {
     "overcast": _Recipe((300, 3500), (300, 2500), (10, 90), (60, 250), "water", (4, 13)),
     "thick_cirrus": _Recipe((6000, 10500), (800, 2500), (1.0, 9.0), (150, 700), "ice", (15, 50)),
     "thin_cirrus": _Recipe((6500, 11500), (300, 1500), (0.06, 1.0), (200, 900), "ice", (12, 45)),
-    "contrails": _Recipe((8500, 11500), (100, 400), (0.15, 1.2), (25, 70), "ice", (10, 25)),
+    "contrails": _Recipe((8500, 11500), (100, 400), (0.15, 1.2), (15, 50), "ice", (10, 25)),
     "fog": _Recipe((0, 50), (60, 250), (3, 25), (40, 200), "water", (4, 10)),
     "haze_veil": _Recipe((200, 4000), (200, 800), (0.1, 1.5), (400, 1200), "water", (4, 9)),
 }
@@ -179,58 +180,6 @@ def _on_canvas(frame: Array, canvas: tuple[int, int], margin: int) -> Array:
     return np.pad(frame, ((margin, after[0]), (margin, after[1])), mode="symmetric")
 
 
-def noise(
-    rng: np.random.Generator,
-    canvas: tuple[int, int],
-    *,
-    slope: float,
-    largest: float,
-    stretch: float = 1.0,
-    direction: float = 0.0,
-    smallest: float = 0.0,
-) -> Array:
-    """Periodic Gaussian random field with a power-law spectrum.
-
-    Parameters
-    ----------
-    rng : numpy Generator
-        Source of chance.
-    canvas : (int, int)
-        Rows and columns.
-    slope : float
-        Amplitude falls as wave number to the power ``-slope``: 4/3 + 0.5 is turbulence's own texture in two dimensions.
-    largest, smallest : float
-        Size in pixels above which the spectrum is flat, and below which it is cut off smoothly.
-    stretch, direction : float
-        Structures are ``stretch`` times longer along ``direction`` (radians, from the x axis towards y).
-
-    Returns
-    -------
-    float32 array
-        Zero mean, unit standard deviation.
-
-    Examples
-    --------
-    >>> field = noise(np.random.default_rng(1), (64, 48), slope=1.8, largest=32)
-    >>> field.shape, round(float(field.std()), 3)
-    ((64, 48), 1.0)
-    """
-    ky = fft.fftfreq(canvas[0]).astype(np.float32)[:, None]
-    kx = fft.rfftfreq(canvas[1]).astype(np.float32)[None, :]
-    if stretch != 1.0:
-        along = np.float32(np.cos(direction)) * kx + np.float32(np.sin(direction)) * ky
-        across = np.float32(np.cos(direction)) * ky - np.float32(np.sin(direction)) * kx
-        squared = (along * np.float32(stretch)) ** 2 + across**2
-    else:
-        squared = ky**2 + kx**2
-    amplitude = (squared + np.float32(1.0 / largest) ** 2) ** np.float32(-slope / 2)
-    if smallest:
-        amplitude *= np.exp(np.float32(-2.0 * smallest**2) * squared)
-    amplitude[0, 0] = 0.0
-    field = fft.irfft2(fft.rfft2(rng.standard_normal(canvas, dtype=np.float32)) * amplitude, s=canvas)
-    return np.asarray(field / (float(field.std()) or 1.0), dtype=np.float32)
-
-
 def _threshold(field: Array, cover: float) -> float:
     """Level that ``cover`` of the field lies above."""
     if cover <= 0.0:
@@ -302,7 +251,10 @@ def _cells(rng: np.random.Generator, canvas: _Canvas, size: float) -> Array:
     rows, columns = canvas[0] // step, canvas[1] // step
     count = max(4, int(canvas[0] * canvas[1] / size**2))
     tree = cKDTree(rng.random((count, 2)) * (rows, columns) * (1 - 1e-9), boxsize=(rows, columns))
-    near, _ = tree.query(np.indices((rows, columns)).reshape(2, -1).T, k=2)
+    # Random centres alone make polygons; bending the plane first makes them cells.
+    warp = [noise(rng, (rows, columns), slope=1.8, largest=size / step) for _ in range(2)]
+    at = np.indices((rows, columns)) + 0.25 * size / step * np.stack(warp)
+    near, _ = tree.query(at.reshape(2, -1).T % (rows, columns), k=2)
     seam = (near[:, 1] - near[:, 0]).reshape(rows, columns).astype(np.float32)
     fine = ndimage.zoom(seam, step, order=1, mode="grid-wrap", grid_mode=True)
     return np.asarray((fine - fine.mean()) / fine.std(), dtype=np.float32)
@@ -359,22 +311,21 @@ def _filaments(rng: np.random.Generator, canvas: _Canvas, cover: float, edge: fl
 
 def _contrails(rng: np.random.Generator, canvas: _Canvas, cover: float, edge: float, pixel: float) -> _Body:
     """Straight lines, mostly of one airway: the older, the wider, thinner and more frayed."""
-    y, x = np.indices(canvas, dtype=np.float32)
-    airway = rng.uniform(0, np.pi)
-    fray = noise(rng, canvas, slope=1.6, largest=50, smallest=1.0)
+    y, x = np.ogrid[: canvas[0], : canvas[1]]
+    fray = noise(rng, canvas, slope=1.7, largest=60, smallest=2.0)
     total = np.zeros(canvas, dtype=np.float32)
-    for _ in range(max(1, round(8 * cover)) if cover > 0 else 0):
-        angle = airway + rng.normal(0, 0.15)
-        place = rng.uniform(0, 1, 2) * canvas
-        across = (y - np.float32(place[0])) * np.float32(np.cos(angle)) - (x - np.float32(place[1])) * np.float32(
-            np.sin(angle)
-        )
+    airway = _AIRWAYS[rng.integers(len(_AIRWAYS))]
+    for _ in range(max(1, round(6 * cover)) if cover > 0 else 0):
+        along = airway if rng.random() < 0.7 else _AIRWAYS[rng.integers(len(_AIRWAYS))]
+        # How far through its period the canvas is, across the line: whole periods keep the canvas seamless.
+        phase = (along[0] * y / canvas[0] + along[1] * x / canvas[1] + rng.random()) % 1.0 - 0.5
+        across = (phase / np.hypot(along[0] / canvas[0], along[1] / canvas[1])).astype(np.float32)
         age = float(rng.uniform(0, 1)) ** 1.5
         width = np.float32(edge * (0.5 + 4.0 * age))
-        ragged = across + np.float32(0.7 * width * age) * fray
-        line = np.exp(np.float32(-0.5) * (ragged / width) ** 2) * np.exp(np.float32(0.8 * age) * fray)
+        ragged = across + np.float32(0.5 * width * age) * fray
+        line = np.exp(np.float32(-0.5) * (ragged / width) ** 2) * np.exp(np.float32(0.5 * age) * fray)
         total += np.float32(1.0 - 0.6 * age) * line
-    depth = np.where(total > 0.02, total, np.float32(0.0))
+    depth = np.maximum(total - np.float32(0.03), 0.0)
     return _Body(depth, np.full(canvas, 0.8, dtype=np.float32))
 
 
@@ -399,6 +350,9 @@ def _valley_fog(rng: np.random.Generator, canvas: _Canvas, cover: float, edge: f
     texture = noise(rng, canvas, slope=1.8, largest=80, smallest=1.5)
     return _deck(_rim(inward, edge) * np.exp(np.float32(0.15) * texture), inward, edge, texture)
 
+
+_AIRWAYS: Final = ((1, 0), (0, 1), (1, 1), (1, -1), (2, 1), (2, -1), (1, 2), (1, -2), (3, 1), (3, -2), (2, 3), (-1, 3))
+"""Directions of contrails: whole periods of the canvas down and across."""
 
 _FIELDS: Final[dict[str, _Field]] = {
     "cumulus": _cumulus,

@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+from scipy.special import ndtr
 
 from clearsight.bands import BANDS, NODATA_DN, harmonise
 from clearsight.errors import ArgumentError
@@ -23,8 +24,8 @@ SOLAR_IRRADIANCE: Final = np.array(
 
 _REFERENCE_RADIANCE: Final = np.array([129, 128, 128, 108, 74.5, 68, 67, 103, 52.5, 9, 6, 4, 1.5])
 _REFERENCE_SNR: Final = np.array([1372, 214, 249, 230, 253, 220, 228, 221, 161, 223, 390, 159, 167]) * 0.9
-"""Signal to noise at the reference radiance (W/m²/sr/µm), measured in orbit and a tenth worse for age: Gascon et al. 2017,
-*Copernicus Sentinel-2A Calibration and Products Validation Status*, Remote Sensing 9, 584."""
+"""Signal to noise at the reference radiance (W/m²/sr/µm), measured in orbit and a tenth worse for age: Gascon et al.
+2017, *Copernicus Sentinel-2A Calibration and Products Validation Status*, Remote Sensing 9, 584."""
 
 _LARGEST_RADIANCE: Final = np.array([588, 615.5, 559, 484, 449.5, 413, 387, 308, 308, 233, 45, 70, 24.5])
 """W/m²/sr/µm at which a band saturates."""
@@ -32,7 +33,7 @@ _LARGEST_RADIANCE: Final = np.array([588, 615.5, 559, 484, 449.5, 413, 387, 308,
 _BLUR: Final = np.array([0.33, 0.42, 0.42, 0.44, 0.40, 0.40, 0.40, 0.46, 0.38, 0.36, 0.40, 0.44, 0.42])
 """Standard deviation of each band's optics, smear and resampling, in its own pixels, beside the pixel's own square."""
 
-_STRIPES: Final = np.array([0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.5, 1.2, 0.5, 0.5])
+_STRIPES: Final = np.array([0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.4, 0.5, 0.4, 0.4])
 """Standard deviation of the columns' own offsets along the track, in units of the noise at the reference radiance."""
 
 _TRACK_SLOPE: Final = float(np.tan(np.radians(15.0)))
@@ -208,17 +209,15 @@ def _resampled(image: Array, *, step: int, blur: float, shift: tuple[float, floa
 
 @lru_cache(maxsize=1024)
 def _sampling(size: int, step: int, blur: float, shift: float) -> sparse.csr_array:
-    """(n, size) matrix; its rows are the point-spread functions of the native pixels: squares, blurred by a Gaussian."""
-    from scipy.special import ndtr
-
+    """(n, size) matrix; each row is the point-spread function of a native pixel: a square, blurred."""
     count = -(-size // step)
     sigma, reach = blur * step, int(np.ceil(0.5 * step + 3.0 * blur * step + abs(shift))) + 1
     centre = (np.arange(count) + 0.5) * step - 0.5 + shift
     offsets = np.arange(-reach, reach + 1)
     at = np.round(centre).astype(int)[:, None] + offsets
     distance = at - centre[:, None]
-    # How much of a source pixel lies within the native pixel, blurred by sigma; at step 1 the scene's own pixels are that
-    # square already, so that only the blur is left.
+    # How much of a source pixel lies within the native pixel, blurred by sigma; at step 1 the scene's own pixels are
+    # that square already, so that only the blur is left.
     half = 0.5 * step if step > 1 else 0.5 * 0.2
     weight = ndtr((distance + half) / sigma) - ndtr((distance - half) / sigma)
     weight /= weight.sum(axis=1, keepdims=True)

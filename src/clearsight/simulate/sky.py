@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from clearsight.errors import ArgumentError
 from clearsight.simulate.atmosphere import Aerosol, Air
-from clearsight.simulate.clouds import DEFAULT_MARGIN, CloudLayer, make_clouds, noise
+from clearsight.simulate.clouds import DEFAULT_MARGIN, CloudLayer, make_clouds
+from clearsight.simulate.noise import noise
 
 Array = NDArray[np.float32]
 
@@ -60,8 +61,9 @@ class Sky:
     """Cloud layers, in any order."""
     air: Air = field(default_factory=Air)
     """With an ``aot`` field (y, x) for plumes of smoke and dust."""
-    ahead: bool = True
-    """The detector looks ahead (odd numbers) or back: turns the parallax between bands around."""
+    ahead: bool | NDArray[np.bool_] = True
+    """Detectors with odd numbers look ahead, even ones back, which turns the parallax between bands around; (y, x)
+    where two detectors meet in the frame: ``sensor.swath(...) % 2 == 1``."""
 
 
 def draw_air(seed: int, *, latitude: float = 45.0, season: float = 0.5, elevation: float = 0.0) -> Air:

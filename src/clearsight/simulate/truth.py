@@ -17,6 +17,9 @@ the ground's own signal when a measurement is written as ``q · ground + (1 − 
 * ``s``: share of stray light of bright cloud nearby: scattered by the air into the line of sight (adjacency), or thrown
   onto the ground by sunlit cloud sides.
 
+The bands of an image see a cloud in slightly different places, the higher it is the more (a kilometre up: 24 m between
+B02 and B09). ``q`` is given for where the 10 m bands see it, on average.
+
 What follows: ``q`` lies in [0, 1]; without cloud, shadow and haze it is 1; more optical depth anywhere never raises it;
 where it is 1 the surface can be computed from the measurement by the true atmosphere. *Terrain shadow* belongs to the
 place, it comes back every year on the same days: it does not lower ``q``. Neither does any change of the surface itself
@@ -54,6 +57,10 @@ CLEAR_FROM: Final = 0.8
 
 THICK_FROM: Final = 3.0
 """From this optical depth along the line of sight on, the ground can't be seen: "thick cloud"."""
+
+
+_VEIL_FROM: Final = 0.2
+"""Optical depth of a wide veil that takes ``q`` down to ``CLEAR_FROM``."""
 
 
 def quality(*, sun_depth: Array, view_depth: Array, haze: Array | float, airmass: float, stray: Array | float) -> Array:
@@ -111,7 +118,8 @@ def cause_of(
     array([[0, 1, 2, 3]], dtype=uint8)
     """
     veil = view_depth + haze
-    cause = np.where(sun_depth > 2.5 * veil, np.uint8(3), np.uint8(2))
+    # A veil that would spoil the pixel on its own names it, even where a thicker part of it shades the ground.
+    cause = np.where((sun_depth > 2.5 * veil) & (veil < _VEIL_FROM), np.uint8(3), np.uint8(2))
     cause = np.where(view_depth >= THICK_FROM, np.uint8(1), cause)
     clear = np.where(snowlike, np.uint8(4), np.uint8(0))
     return np.where(q >= CLEAR_FROM, clear, cause)
