@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TextIO
@@ -223,12 +223,18 @@ def info(
     _say.print(table)
 
 
-def main() -> None:
-    """Run the command line; errors that have a way out are told in one line, without a traceback."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; errors that have a way out are told in one line, without a traceback.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Words after ``clearsight``; by default the process's own.
+    """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     warnings.showwarning = _show_warning
     try:
-        app()
+        app(arguments, result_action="return_value")
     except ClearsightError as error:
         _tell("error", str(error))
         sys.exit(1)
