@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearsight.simulate.atmosphere import Air
-from clearsight.simulate.clouds import CloudLayer, make_clouds, noise
+from clearsight.simulate.clouds import CloudLayer, make_clouds
+from clearsight.simulate.noise import noise
 from clearsight.simulate.orbit import Overpass, overpass
 from clearsight.simulate.sky import Sky
 
