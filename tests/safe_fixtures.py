@@ -18,13 +18,6 @@ SHARED = Path(__file__).parents[2] / "shared" / "data"
 BANDS = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B10", "B11", "B12")
 GSD = dict(zip(BANDS, (60, 10, 10, 10, 20, 20, 20, 10, 20, 60, 60, 20, 20), strict=True))
 
-# What others call that shapely 2.2 and affine 3 have deprecated; without effect on users, who don't see these.
-THIRD_PARTY_WARNINGS = (
-    "ignore::DeprecationWarning:odc",
-    "ignore::PendingDeprecationWarning:odc",
-    "ignore::PendingDeprecationWarning:rasterio",
-)
-
 
 @dataclass(frozen=True)
 class Product:

@@ -16,9 +16,6 @@ from clearsight.product import decode, encode, read_scores
 from clearsight.scoring import score
 from clearsight.stack import load
 from plain_scenes import SHAPE, image, index_of, make_item
-from safe_fixtures import THIRD_PARTY_WARNINGS
-
-pytestmark = [pytest.mark.filterwarnings(text) for text in THIRD_PARTY_WARNINGS]
 
 
 @pytest.fixture(scope="module")

@@ -18,9 +18,6 @@ from clearsight.catalog import Result, product_path, read_items, score_item, upd
 from clearsight.errors import ArgumentError, ProductError
 from clearsight.product import Making, WrittenFile, describe_file, read_scores
 from plain_scenes import index_of, make_item
-from safe_fixtures import THIRD_PARTY_WARNINGS
-
-pytestmark = [pytest.mark.filterwarnings(text) for text in THIRD_PARTY_WARNINGS]
 
 SCHEMAS = Path(__file__).parent / "schemas"
 

@@ -16,9 +16,6 @@ from clearsight._median import median_over_time
 from clearsight.compositing import composite, keep_clear, write_composite
 from clearsight.errors import ArgumentError, OutputError
 from clearsight.product import decode
-from safe_fixtures import THIRD_PARTY_WARNINGS
-
-pytestmark = [pytest.mark.filterwarnings(text) for text in THIRD_PARTY_WARNINGS]
 
 
 def _random(seed: int, shape: tuple[int, int, int], missing: float, *, low: float = 0.0) -> np.ndarray:

@@ -14,9 +14,6 @@ from clearsight.linking import link
 from clearsight.product import read_scores
 from clearsight.stack import load
 from plain_scenes import index_of, make_item
-from safe_fixtures import THIRD_PARTY_WARNINGS
-
-pytestmark = [pytest.mark.filterwarnings(text) for text in THIRD_PARTY_WARNINGS]
 
 
 @pytest.fixture(scope="module")

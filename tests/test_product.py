@@ -18,9 +18,6 @@ from rio_cogeo import cog_validate
 from clearsight import product
 from clearsight.errors import ArgumentError, OutputError, ProductError
 from clearsight.product import Making, decode, encode, read_scores, write_scores
-from safe_fixtures import THIRD_PARTY_WARNINGS
-
-pytestmark = [pytest.mark.filterwarnings(text) for text in THIRD_PARTY_WARNINGS]
 
 MAKING = Making("20230101T184751_20230101T185116_T11SKB", "projection-1", "1.0")
 

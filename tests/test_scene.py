@@ -19,9 +19,8 @@ from clearsight.errors import (
 )
 from clearsight.scene import angles, bands_of, detectors, native_geobox, quality, source
 from clearsight.sources import search
-from safe_fixtures import SHARED, THIRD_PARTY_WARNINGS, Product, write_jp2, write_safe, zip_folder
+from safe_fixtures import SHARED, Product, write_jp2, write_safe, zip_folder
 
-pytestmark = [pytest.mark.filterwarnings(text) for text in THIRD_PARTY_WARNINGS]
 needs_shared = pytest.mark.skipif(not SHARED.exists(), reason="real products (shared/data) are not beside the checkout")
 
 

@@ -27,9 +27,6 @@ from clearsight.errors import ArgumentError, OutputError
 from clearsight.simulate import products
 from clearsight.simulate.orbit import across_track, detector_number, overpass, sun_position, view_angles
 from clearsight.simulate.products import Product, digital_numbers, write_product
-from safe_fixtures import THIRD_PARTY_WARNINGS
-
-pytestmark = [pytest.mark.filterwarnings(text) for text in THIRD_PARTY_WARNINGS]
 
 REAL = Path(__file__).parents[2] / "shared" / "data" / "safe_metadata"
 SHAPE = (144, 192)

@@ -20,9 +20,6 @@ from clearsight.simulate import Simulated, simulate
 from clearsight.simulate.season import SKIES, make_sky, plan_season
 from clearsight.simulate.site import CLEAR_BANDS, CLEAR_SCALE
 from clearsight.simulate.truth import CAUSES
-from safe_fixtures import THIRD_PARTY_WARNINGS
-
-pytestmark = [pytest.mark.filterwarnings(text) for text in THIRD_PARTY_WARNINGS]
 
 SHAPE = (120, 132)
 DATES = 12

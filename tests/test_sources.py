@@ -34,7 +34,6 @@ from safe_fixtures import (
     BANDS,
     GSD,
     SHARED,
-    THIRD_PARTY_WARNINGS,
     Product,
     granule_xml,
     numbers,
@@ -44,7 +43,6 @@ from safe_fixtures import (
     zip_folder,
 )
 
-pytestmark = [pytest.mark.filterwarnings(text) for text in THIRD_PARTY_WARNINGS]
 needs_shared = pytest.mark.skipif(not SHARED.exists(), reason="real products (shared/data) are not beside the checkout")
 METADATA = SHARED / "safe_metadata" / "stactools"
 

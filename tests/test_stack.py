@@ -26,9 +26,8 @@ from clearsight.errors import ArgumentError, MissingBandError, MixedTilesError, 
 from clearsight.scene import native_geobox
 from clearsight.sources import search
 from clearsight.stack import load
-from safe_fixtures import BANDS, GSD, SHARED, THIRD_PARTY_WARNINGS, Product, numbers, write_jp2, write_safe, zip_folder
+from safe_fixtures import BANDS, GSD, SHARED, Product, numbers, write_jp2, write_safe, zip_folder
 
-pytestmark = [pytest.mark.filterwarnings(text) for text in THIRD_PARTY_WARNINGS]
 needs_shared = pytest.mark.skipif(not SHARED.exists(), reason="real products (shared/data) are not beside the checkout")
 UTM = "EPSG:32633"
 
