@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import io
 from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from clearsight.simulate.surfaces import KINDS, make_surface, surface_reflectance, terrain_light
 from clearsight.simulate.weather import sun_zenith
@@ -48,7 +50,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("docs/images/surfaces.png"))
     parser.add_argument("--size", type=int, default=256)
-    parser.add_argument("--seed", type=int, default=4)
+    parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--kinds", nargs="*", default=list(KINDS))
     parser.add_argument("--dates", nargs="*", default=["2023-01-22", "2023-05-14", "2023-07-30", "2023-10-12"])
     arguments = parser.parse_args()
@@ -67,7 +69,9 @@ def main() -> None:
             axis.set_title(f"{kind}  {date:%d %b}" if column == 0 else f"{date:%d %b}", fontsize=8, pad=2)
     figure.subplots_adjust(left=0.002, right=0.998, bottom=0.002, top=0.985, wspace=0.02, hspace=0.1)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(arguments.out, dpi=110)
+    sheet = io.BytesIO()
+    figure.savefig(sheet, dpi=84)
+    Image.open(sheet).convert("RGB").quantize(256).save(arguments.out, optimize=True)
 
 
 if __name__ == "__main__":

@@ -94,7 +94,7 @@ FACTS: Final[dict[Cover, Facts]] = {
     Cover.MUD: Facts(("soil",), (0.3, 0.7), fine=0.04),
     Cover.ICE: Facts(("ice",), (0.7, 1.1), fine=0.05, local=0.7),
     Cover.ROAD: Facts(("asphalt",), (0.6, 1.2), fine=0.05, local=0.3),
-    Cover.TRACK: Facts(("soil", "sand", "concrete"), (0.6, 1.0), ("grass",), (0.1, 0.8), fine=0.06, local=0.5),
+    Cover.TRACK: Facts(("soil", "soil", "concrete"), (0.5, 0.85), ("grass",), (0.2, 1.2), fine=0.06, local=0.5),
     Cover.PAVED: Facts(("asphalt", "asphalt", "concrete"), (0.55, 1.0), fine=0.06, local=0.0),
     Cover.ROOF_RED: Facts(("tile",), (0.55, 1.05), fine=0.06, local=0.0),
     Cover.ROOF_DARK: Facts(("shingle", "asphalt", "metal"), (0.5, 1.1), fine=0.06, local=0.0),

@@ -297,7 +297,8 @@ def meander(rng: np.random.Generator, *, shape: tuple[int, int], pixel: float, w
     wave = 11 * width * rng.uniform(0.8, 1.3)
     slow = np.cumsum(rng.standard_normal(count)) * np.sqrt(step / (25 * wave))
     swing = np.clip(0.9 + 0.5 * np.sin(s / (4.3 * wave) + rng.uniform(0, 6)), 0.2, 1.5)
-    angle = rng.uniform(-0.35, 0.35) + swing * np.sin(2 * np.pi * s / wave + 1.2 * slow) + 0.35 * np.sin(slow)
+    drift = np.cumsum(rng.standard_normal(count)) * np.sqrt(step / (6 * wave))
+    angle = rng.uniform(-0.35, 0.35) + swing * np.sin(2 * np.pi * s / wave + 1.2 * slow + drift) + 0.45 * np.sin(slow)
     px = np.cumsum(np.cos(angle)) * step - 0.25 * reach
     py = np.cumsum(np.sin(angle)) * step
     inside = (px > 0) & (px < shape[1] * pixel)

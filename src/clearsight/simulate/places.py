@@ -189,7 +189,7 @@ def dunes(sketch: Sketch) -> None:
     rng = sketch.rng
     wave, wind = rng.uniform(250, 900), rng.uniform(0, np.pi)
     x, y = sketch.x[0::2, 0::2], sketch.y[0::2, 0::2]
-    along = (np.cos(wind) * x + np.sin(wind) * y) / wave + 0.5 * sketch.noise(slope=2.4, metres=3 * wave)
+    along = (np.cos(wind) * x + np.sin(wind) * y) / wave + 0.6 * sketch.noise(slope=3.2, metres=4 * wave)
     phase = (along - np.floor(along)).astype(np.float32)
     lee = 0.74
     ridge = np.where(phase < lee, phase / lee, (1 - phase) / (1 - lee))
@@ -208,7 +208,7 @@ def salt(sketch: Sketch) -> None:
     """A salt flat with polygons, brine after rain, and its rim."""
     rng = sketch.rng
     _roll(sketch, height=0.2)
-    sketch.relief += np.float32(rng.choice([0.0, 1200.0, 3600.0]))
+    sketch.relief += np.float32(rng.choice([0.0, 1200.0, 2900.0]))
     natural(sketch, {Cover.SALT: 1.0, Cover.MUD: 0.25}, metres=1800, sharp=1.5)
     height = sketch.noise(slope=2.2, metres=4000)
     rim = to_canvas(height)
@@ -250,11 +250,12 @@ def snow(sketch: Sketch) -> None:
 
 
 def _alps(sketch: Sketch, *, base: float, steep: float) -> None:
-    """Relief with ridges and spurs, the fold of random fields; ``steep`` is its mean slope."""
+    """Relief with sharp ridges, valleys and spurs, the folds of random fields; ``steep`` is its mean slope."""
     bend = sketch.noise(slope=3.0, metres=3000)
     fold = 1.0 - np.abs(sketch.noise(slope=3.2, metres=2200))
-    relief = fold + 0.5 * bend + 0.35 * (1.0 - np.abs(sketch.noise(slope=2.6, metres=700))) * (0.6 + 0.3 * bend)
-    relief = relief + 0.02 * sketch.noise(slope=1.7, metres=200)
+    valleys = np.abs(sketch.noise(slope=3.0, metres=2600))
+    spurs = (1.0 - np.abs(sketch.noise(slope=2.6, metres=700))) * (0.6 + 0.3 * bend)
+    relief = fold + 0.9 * valleys + 0.5 * bend + 0.4 * spurs + 0.02 * sketch.noise(slope=1.7, metres=200)
     down, right = np.gradient(relief, sketch.pixel)
     sketch.relief = (base + relief * (steep / max(float(np.hypot(down, right).mean()), 1e-9))).astype(np.float32)
 
@@ -268,8 +269,8 @@ def by_height(sketch: Sketch, *, treeline: float, ice: float) -> None:
     stands(sketch, height < treeline, conifer=_conifer(sketch.latitude), area=40_000)
     clear = to_canvas(sketch.noise(slope=1.8, metres=900))
     sketch.paint((height < treeline) & (clear > 0.9) & (steep < 0.45), Cover.MEADOW, kinds=8)
-    sketch.paint((height > treeline + 450) | (steep > 0.85), Cover.ROCK, kinds=10, grain=400)
-    sketch.paint((height > ice) & (steep < 0.55), Cover.ICE, kinds=4, grain=1e5)
+    sketch.paint((height > treeline + 450) | (steep > 0.85), Cover.ROCK, kinds=10)
+    sketch.paint((height > ice) & (steep < 0.55), Cover.ICE, kinds=4)
 
 
 PLACES: Final[dict[str, Callable[[Sketch], None]]] = {

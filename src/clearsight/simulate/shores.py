@@ -40,7 +40,7 @@ def coast(sketch: Sketch) -> None:
     far = to_canvas(inland) + 35 * to_canvas(sketch.noise(slope=1.6, metres=500))
     beach = rng.uniform(20, 120)
     sketch.paint(far < 2.4 * beach, Cover.STEPPE, kinds=5)
-    sketch.paint(far < beach, Cover.SAND, kinds=3, grain=1e5)
+    sketch.paint(far < beach, Cover.SAND, kinds=3)
     if rng.random() < 0.3:
         sketch.paint((far < beach) & (to_canvas(sketch.noise(slope=1.6, metres=700)) > 0.2), Cover.ROCK, kinds=4)
     sketch.set_water(bed.astype(np.float32), draw_pool(rng, Cover.SEA, surf=rng.uniform(0.3, 1.0)), where=inland < 400)
@@ -114,7 +114,7 @@ def mangrove(sketch: Sketch) -> None:
         bed = np.minimum(bed, np.clip((distance - half) * 0.05, -2.5, 9.0))
     natural(sketch, {Cover.MUD: 1.0, Cover.SAND: 0.2}, metres=1200, kinds=2, sharp=1.2)
     high = to_canvas(bed.astype(np.float32)) + 0.12 * to_canvas(sketch.noise(slope=1.2, metres=200))
-    sketch.paint(high > 0.15, Cover.MANGROVE, kinds=12, grain=220)
+    sketch.paint(high > 0.15, Cover.MANGROVE, kinds=12)
     sketch.paint(high > 1.05, Cover.SALT if rng.random() < 0.25 else Cover.STEPPE, kinds=5)
     sketch.paint(high > 1.35, Cover.EVERGREEN, kinds=10)
     sketch.relief = np.maximum(bed, 0).astype(np.float32)

@@ -61,6 +61,8 @@ class Sketch:
     other: Ids = field(init=False)
     """By pixel: the patch that a natural cover passes into, and the share of it in ``part``; -1 where there's none."""
     part: Array = field(init=False)
+    variety: Array = field(init=False)
+    """Unit random field by pixel that repeats at its borders: where which kind of a cover is."""
     streaks: Array = field(init=False)
     """Traces of work along the fields, unit variance."""
     covers: list[int] = field(default_factory=list)
@@ -75,6 +77,7 @@ class Sketch:
         self.pool = np.zeros(self.shape, dtype=np.uint16)
         self.other = np.full(self.shape, -1, dtype=np.int32)
         self.part = np.zeros(self.shape, dtype=np.float32)
+        self.variety = fractal(self.rng, shape=self.shape, slope=1.7, largest=400 / self.pixel, periodic=True)
         self.streaks = np.zeros(self.shape, dtype=np.float32)
 
     def noise(self, *, slope: float = 2.0, metres: float = 800.0) -> Array:
@@ -96,13 +99,19 @@ class Sketch:
         self.partners += list(range(first, len(self.covers)))
         return first
 
-    def paint(self, where: Mask, cover: Cover, *, kinds: int = 1, grain: float = 150.0) -> None:
-        """Cover part of the canvas, in several kinds that change from place to place every ``grain`` metres."""
+    def paint(self, where: Mask, cover: Cover, *, kinds: int = 1) -> None:
+        """Cover part of the canvas, in several kinds that pass into each other from place to place."""
         first = self.add([cover] * kinds)
         rows, columns = np.nonzero(where)
-        x, y = self.x[rows, columns] / grain, self.y[rows, columns] / grain
-        luck = hashed(x.astype(np.int32), y.astype(np.int32))
-        self.ids[rows, columns] = first + (luck * kinds).astype(np.int32)
+        if kinds == 1 or rows.size == 0:
+            self.ids[rows, columns] = first
+            return
+        down, right = self.rng.integers(0, self.variety.shape)
+        height, width = self.variety.shape
+        level = self.variety[(rows // 2 + down) % height, (columns // 2 + right) % width] * 0.22 + 0.5
+        # Between two kinds the cells are a mixture of both, so that no border shows.
+        level = level * kinds + 1.2 * (hashed(rows, columns) - 0.5)
+        self.ids[rows, columns] = first + np.clip(level, 0, kinds - 0.01).astype(np.int32)
 
     def bent(self, *, by: float, metres: float) -> tuple[Array, Array]:
         """Axes of the canvas bent by about ``by`` metres over a distance of ``metres``."""

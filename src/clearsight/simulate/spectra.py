@@ -215,7 +215,7 @@ def deep_water(*, chlorophyll: Array, sediment: Array, dissolved: Array) -> tupl
     chl, spm, cdom = chlorophyll[:, None], sediment[:, None], dissolved[:, None]
     absorbed = library().absorption + _PIGMENT * chl**_PIGMENT_POWER
     absorbed = (
-        absorbed + cdom * np.exp(-0.0145 * (nanometres - 440)) + 0.038 * spm * np.exp(-0.0115 * (nanometres - 440))
+        absorbed + cdom * np.exp(-0.0145 * (nanometres - 440)) + 0.036 * spm * np.exp(-0.0088 * (nanometres - 440))
     )
     scattered = 0.00144 * (nanometres / 500) ** -4.32
     scattered = scattered + 0.0026 * chl**0.62 * (550 / nanometres) + 0.0078 * spm * (550 / nanometres) ** 0.6
