@@ -196,9 +196,9 @@ def _between(values: Floats, position: Floats) -> Floats:
 
 def _along(nodes: Floats, values: Floats, at: float) -> Floats:
     """Linear interpolation along the first axis, constant outside the nodes."""
-    return _between(values.reshape(nodes.size, -1), np.interp([at], nodes, np.arange(nodes.size)))[0].reshape(
-        values.shape[1:]
-    )
+    position = np.interp([at], nodes, np.arange(nodes.size))
+    row: Floats = _between(values.reshape(nodes.size, -1), position)[0]
+    return row.reshape(values.shape[1:])
 
 
 @lru_cache(maxsize=1)
