@@ -70,7 +70,7 @@ def simulate(
     *,
     out: Annotated[Path, Parameter(help="Folder to write to; must not exist or be empty.")],
     dates: Annotated[int, Parameter(help="Number of dates over the season.")] = 14,
-    size: Annotated[int, Parameter(help="Edge of the site in 10 m pixels; a multiple of 6.")] = 720,
+    size: Annotated[int, Parameter(help="Edge of the site in 10 m pixels; a multiple of 6.")] = 600,
     seed: Annotated[int, Parameter(help="Another seed gives another place and other weather.")] = 7,
 ) -> None:
     """Write a small simulated archive: SAFE products (L1C and L2A), with the exact truth beside them.

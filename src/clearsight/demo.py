@@ -41,7 +41,7 @@ class Demo:
 def run(
     out: str | os.PathLike[str],
     *,
-    shape: tuple[int, int] = (720, 720),
+    shape: tuple[int, int] = (600, 600),
     dates: int = 14,
     progress: Progress | None = None,
 ) -> Demo:

@@ -106,7 +106,7 @@ def simulate(
     out: str | os.PathLike[str],
     *,
     seed: int = 7,
-    shape: tuple[int, int] = (720, 720),
+    shape: tuple[int, int] = (600, 600),
     dates: int = 14,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Simulated:

@@ -189,6 +189,10 @@ def _temperature(phase: Doubles, chance: Doubles, *, latitude: float) -> Doubles
     return np.asarray(mean + swing * phase + spell * (1.0 + 0.06 * abs(latitude)), dtype=np.float64)
 
 
+_THAW: Final = 6.0
+"""Degree-days of frost that a degree-day of warmth undoes: 900 of them, 0.9 m of ice, go in about 150 (Ashton 1986)."""
+
+
 def _snowpack(temperature: Doubles, rain: Doubles) -> tuple[Doubles, Doubles, Doubles, Doubles, Doubles]:
     """Follow snow and lake ice day by day at all heights: 3.5 mm melt per degree-day, more falls higher up."""
     days = temperature.size
@@ -200,7 +204,8 @@ def _snowpack(temperature: Doubles, rain: Doubles) -> tuple[Doubles, Doubles, Do
     for day in range(days):
         melted[day] = np.minimum(pack, could_melt[day])
         pack = np.minimum(pack + falls[day] - melted[day], 1500.0)
-        ice = np.minimum(np.maximum(ice - here[day], 0.0), 900.0)
+        # Ice grows ever slower as it thickens, and thaws from both sides in the sun: a warm day undoes many cold ones.
+        ice = np.clip(ice + np.where(here[day] > 0.0, -_THAW, -1.0) * here[day], 0.0, 900.0)
         since = np.where(falls[day] > 2.0, 0.0, since + 1.0)
         water[day], frost[day], age[day] = pack, ice, since
     melt = lfilter([1.0], [1.0, -0.85], np.maximum(here, 0.0), axis=0)
