@@ -89,7 +89,7 @@ FACTS: Final[dict[Cover, Facts]] = {
     Cover.ORCHARD: Facts(("soil",), (0.4, 0.9), ("deciduous", "shrub"), (0.7, 2.2), (0.05, 0.25), 0.09, 0.2),
     Cover.GARDEN: Facts(("soil", "concrete"), (0.4, 0.8), ("grass", "deciduous"), (0.8, 3.5), (0.0, 0.25), 0.10, 0.3),
     Cover.ROCK: Facts(("soil", "asphalt", "sand"), (0.4, 1.05), ("shrub",), (0.0, 0.3), fine=0.07, coarse=0.4),
-    Cover.SAND: Facts(("soil", "soil", "sand"), (0.75, 1.35), ("grass",), (0.0, 0.06), fine=0.03, coarse=0.3),
+    Cover.SAND: Facts(("soil", "soil", "sand"), (0.75, 1.5), ("grass",), (0.0, 0.06), fine=0.03, coarse=0.3),
     Cover.SALT: Facts(("salt",), (0.8, 1.2), fine=0.025, local=0.8),
     Cover.MUD: Facts(("soil",), (0.3, 0.7), fine=0.04),
     Cover.ICE: Facts(("ice",), (0.7, 1.1), fine=0.05, local=0.7),

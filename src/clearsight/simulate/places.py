@@ -160,7 +160,7 @@ def desert(sketch: Sketch) -> None:
     """Bare ground of many colours, rock, wadis; at times circles of irrigated crops."""
     rng = sketch.rng
     _alps(sketch, base=rng.choice([300.0, 1200.0, 4200.0], p=[0.6, 0.25, 0.15]), steep=rng.choice([0.02, 0.08, 0.25]))
-    shares = {Cover.SOIL: 1.0, Cover.ROCK: 0.7, Cover.SAND: 0.8}
+    shares = {Cover.SOIL: 0.8, Cover.ROCK: 0.6, Cover.SAND: 1.2}
     natural(sketch, shares, metres=2000, sharp=2.0, along=sketch.relief)
     _gullies(sketch, Cover.SAND, width=0.05)
     _gullies(sketch, Cover.SHRUB, width=0.012)

@@ -185,7 +185,10 @@ def snow(*, grain: Array, soot: Array, dust: Array, sun_zenith: float) -> Array:
     logs = np.log(np.maximum(albedo, 1e-4))
     dark = logs[0] + soot[:, None] * (logs[1] - logs[0]) + dust[:, None] * (logs[2] - logs[0])
     sun = np.cos(np.deg2rad(min(sun_zenith, 85.0)))
-    without_loss = 0.78 + 0.32 * sun
+    # Snow that absorbs nothing, seen from above (Kokhanovsky 2005, IEEE Geoscience and Remote Sensing Letters 2, 307).
+    angle = 180.0 - min(sun_zenith, 85.0)
+    phase = 11.1 * np.exp(-0.087 * angle) + 1.1 * np.exp(-0.014 * angle)
+    without_loss = (1.247 + 1.186 * (1 + sun) + 5.157 * sun + phase) / (4 * (1 + sun))
     escape = (3 / 7 * (1 + 2 * sun)) * (9 / 7) / without_loss
     return np.asarray(without_loss * np.exp(escape * dark), dtype=np.float32)
 
