@@ -98,14 +98,13 @@ def forest(sketch: Sketch) -> None:
     conifer = 0.0 if tropical else _conifer(sketch.latitude)
     stands(sketch, everywhere, conifer=conifer, evergreen=0.95 if tropical else 0.0, area=rng.uniform(3e4, 2e5))
     habit = Habit(rng.uniform(1.2e5, 5e5), strips=0.0, lines=((500.0, TRACK, 2.6),))
-    openings = farmland_over(sketch, habit, {Cover.CLEARCUT: 0.6, Cover.MEADOW: 0.3, Cover.SHRUB: 0.1}, share=0.07)
-    assert openings.shape == everywhere.shape
+    farmland_over(sketch, habit, {Cover.CLEARCUT: 0.6, Cover.MEADOW: 0.3, Cover.SHRUB: 0.1}, share=0.07)
     lakes(sketch, share=rng.uniform(0.0, 0.05) + 1e-4, metres=700, pools=[draw_pool(rng, Cover.LAKE) for _ in range(4)])
     if rng.random() < 0.4:
         river(sketch, width=rng.uniform(12, 60), pool=draw_pool(rng, Cover.RIVER), trees=0.9)
 
 
-def farmland_over(sketch: Sketch, habit: Habit, shares: dict[Cover, float], *, share: float) -> np.ndarray:
+def farmland_over(sketch: Sketch, habit: Habit, shares: dict[Cover, float], *, share: float) -> None:
     """Put some pieces of a farmland, and its tracks, over what is already there."""
     before = sketch.ids.copy()
     pieces = farmland(sketch, shares=shares, habit=habit, bend=140.0)
@@ -113,7 +112,6 @@ def farmland_over(sketch: Sketch, habit: Habit, shares: dict[Cover, float], *, s
     keep = open_[pieces.piece] | (pieces.line > 0)
     sketch.ids = np.where(keep, sketch.ids, before)
     sketch.streaks = np.where(open_[pieces.piece[0::2, 0::2]], sketch.streaks, 0).astype(np.float32)
-    return np.asarray(keep)
 
 
 def grassland(sketch: Sketch) -> None:
