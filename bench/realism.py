@@ -8,7 +8,8 @@ sky, through the sensor, each pixel classed by its truth (cirrus over land witho
 to none over water). Printed for each class:
 
 * coverage: share of the real probability in cells where the simulated density is at least a tenth of the real one. What
-  the simulated world lacks, a model can't learn;
+  the simulated world lacks, a model can't learn. "Twice as large" is the same with cells of twice the width along each
+  axis: real cells are lumpy, since a scene may fill a few of them (a fifth of all labelled cirrus lies in a hundred);
 * overlap: 1 - total variation, of each feature alone;
 * accuracy of a classifier (gradient-boosted trees; needs scikit-learn) that tells real from simulated: 0.5 is perfect.
   It's tested on places that it wasn't trained on.
@@ -22,6 +23,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -43,6 +45,7 @@ B01, B02, B03, B8A, B09, B10, B11, B12 = (
 )
 CELLS = 26
 WARM = {"desert", "dunes", "salt", "savanna", "mangrove"}
+COLD = {"mountain", "snow"}
 LOW = {"coast", "sea", "tidal", "mangrove", "wetland"}
 """Kinds of place that lie at the sea; others lie anywhere."""
 HIGH = {"thin_cirrus", "thick_cirrus", "contrails"}
@@ -69,7 +72,7 @@ def classes_of(frame: Rendered, reflectance: np.ndarray, layers: tuple[CloudLaye
     snow = frame.cause == 4
     green, infrared, swir = reflectance[B03], reflectance[B8A], reflectance[B11]
     water = (green > infrared) & (swir < 0.06) & (infrared < 0.15) & ~snow
-    veiled = np.isin(frame.cause, (1, 2)) & (depth > 0.1) & (depth < 6)
+    veiled = np.isin(frame.cause, (1, 2)) & (depth > 0.2) & (depth < 3)
     cirrus = veiled & ~snow & ~water if kinds and kinds <= HIGH else depth < -1
     return {
         "clear": seen & ~snow & ~water,
@@ -83,8 +86,23 @@ def classes_of(frame: Rendered, reflectance: np.ndarray, layers: tuple[CloudLaye
 
 def latitude_of(kind: str, rng: np.random.Generator) -> float:
     """Where on Earth there is land of this kind, degrees."""
-    low, high = (8.0, 38.0) if kind in WARM else (28.0, 62.0) if rng.random() < 0.8 else (5.0, 70.0)
+    tropical = kind in WARM or (kind not in COLD and rng.random() < 0.3)
+    low, high = (2.0, 36.0) if tropical else (28.0, 68.0)
     return float(rng.uniform(low, high) * rng.choice([1, 1, -1]))
+
+
+def day_of(latitude: float, rng: np.random.Generator) -> date:
+    """Any day, but one in the darker half of the year only half as often: fewer of those scenes are labelled."""
+    day = date(2019, 1, 1) + timedelta(days=int(rng.integers(0, 5 * 365)))
+    bright = np.cos(2 * np.pi * (season(day, latitude=latitude) - 172) / 365.25) > 0
+    return day if bright or rng.random() < 0.5 else day + timedelta(days=182)
+
+
+def lift_of(kind: str, rng: np.random.Generator) -> float:
+    """Metres that a place lies above where its kind is made: one in six on a plateau."""
+    if kind in LOW:
+        return 0.0
+    return float(rng.uniform(1000, 3500) if rng.random() < 1 / 6 else rng.exponential(300.0))
 
 
 def some_sky(draw: int, *, number: int, air: Air, elevation: np.ndarray) -> Sky:
@@ -95,7 +113,8 @@ def some_sky(draw: int, *, number: int, air: Air, elevation: np.ndarray) -> Sky:
     rng = np.random.default_rng([draw, 3])
     kind = str(rng.choice(["thin_cirrus", "thick_cirrus", "contrails"], p=[0.55, 0.3, 0.15]))
     high = make_clouds(kind, shape=shape, seed=draw, cover=float(rng.uniform(0.3, 1.0)), elevation=elevation)
-    return Sky((high,), air, bool(rng.integers(2)))
+    moist = replace(air, water_vapour=float(min(air.water_vapour * rng.uniform(1.0, 1.5), 7.5)))
+    return Sky((high,), moist, bool(rng.integers(2)))
 
 
 def draw_frame(place: int, number: int, *, kind: str, size: int, seed: int, surfaces: dict[int, object]):  # type: ignore[no-untyped-def]
@@ -106,8 +125,8 @@ def draw_frame(place: int, number: int, *, kind: str, size: int, seed: int, surf
         surfaces.clear()
         surfaces[place] = make_surface(kind, shape=(size, size), seed=seed * 100_003 + place, latitude=latitude)
     surface = surfaces[place]
-    day = date(2019, 1, 1) + timedelta(days=int(rng.integers(0, 5 * 365)))
-    zenith = float(np.clip(sun_zenith(day, latitude=latitude) + rng.normal(0, 3), 15, 78))
+    day = day_of(latitude, rng)
+    zenith = float(np.clip(sun_zenith(day, latitude=latitude) + rng.normal(0, 3), 15, 72))
     sun = Geometry(
         sun_zenith=zenith,
         sun_azimuth=float(rng.normal(150 if latitude > 10 else 50, 15)),
@@ -115,8 +134,7 @@ def draw_frame(place: int, number: int, *, kind: str, size: int, seed: int, surf
         view_azimuth=float(rng.choice([105.0, 285.0])),
     )
     reflectance = surface_reflectance(surface, date=day)
-    lift = 0.0 if kind in LOW else float(np.random.default_rng([seed, place, 1]).exponential(600.0))
-    elevation = np.minimum(surface.elevation + np.float32(lift), 4500).astype(np.float32)
+    elevation = (surface.elevation + np.float32(lift_of(kind, np.random.default_rng([seed, place, 1])))).clip(0, 5000)
     light = terrain_light(surface, sun_zenith=sun.sun_zenith, sun_azimuth=sun.sun_azimuth)
     draw = int(rng.integers(2**31))
     warm = 0.5 + 0.5 * np.cos(2 * np.pi * (season(day, latitude=latitude) - 200) / 365.25)
@@ -144,11 +162,21 @@ def simulate(*, places: int, frames: int, size: int, seed: int, edges: list[np.n
     return found
 
 
-def coverage(real_index: np.ndarray, real_p: np.ndarray, cells: np.ndarray) -> float:
+def coverage(real_index: np.ndarray, real_p: np.ndarray, cells: np.ndarray, *, merge: int = 1) -> float:
+    """Share of the real probability in cells that are simulated at least a tenth as often; ``merge`` joins cells."""
+    if merge > 1:
+        real_index, inverse = np.unique(merged(real_index, merge), return_inverse=True)
+        real_p, cells = np.bincount(inverse, real_p), merged(cells, merge)
     where, counts = np.unique(cells, return_counts=True)
     place = np.minimum(np.searchsorted(where, real_index), where.size - 1)
     share = np.where(where[place] == real_index, counts[place], 0) / max(cells.size, 1)
     return float(real_p[share >= 0.1 * real_p].sum())
+
+
+def merged(cells: np.ndarray, merge: int) -> np.ndarray:
+    """Indices of ``merge`` times larger cells along every axis."""
+    index = [axis // merge for axis in np.unravel_index(cells, (CELLS,) * 5)]
+    return np.ravel_multi_index(index, (-(-CELLS // merge),) * 5)
 
 
 def overlaps(real_index: np.ndarray, real_p: np.ndarray, cells: np.ndarray) -> list[float]:
@@ -200,16 +228,17 @@ def main() -> None:
     before = json.loads(arguments.compare.read_text()) if arguments.compare else {}
     numbers: dict[str, list[float]] = {}
     heads = "  ".join(f"{name:>8}" for name in FEATURES)
-    print(f"{'class':8}{'pixels':>9}{'coverage':>10}  overlap {heads}{'told apart':>12}")
+    print(f"{'class':8}{'pixels':>10}{'coverage':>10}{'twice':>8}  overlap {heads}{'told apart':>12}")
     for name in CLASSES:
         index, p = table[f"{name}_index"], table[f"{name}_p"]
         cells = np.concatenate(found[name])
-        numbers[name] = [coverage(index, p, cells), *overlaps(index, p, cells), told_apart(index, p, found[name])]
+        whole, twice = (coverage(index, p, cells, merge=merge) for merge in (1, 2))
+        numbers[name] = [whole, twice, *overlaps(index, p, cells), told_apart(index, p, found[name])]
         for row, label in ((before.get(name), "before"), (numbers[name], "")):
             if row:
-                size = f"{cells.size:>9}" if not label else f"{label:>9}"
-                middle = "  ".join(f"{v:8.2f}" for v in row[1:6])
-                print(f"{name:8}{size}{row[0]:10.2f}          {middle}{row[6]:12.2f}")
+                size = f"{cells.size:>10}" if not label else f"{label:>10}"
+                middle = "  ".join(f"{v:8.2f}" for v in row[2:7])
+                print(f"{name:8}{size}{row[0]:10.2f}{row[1]:8.2f}          {middle}{row[7]:12.2f}")
     if arguments.save:
         arguments.save.write_text(json.dumps(numbers))
 

@@ -55,7 +55,7 @@ class _Recipe:
     """What sets one kind of cloud apart; pairs are the range a layer's own value is drawn from."""
 
     base: tuple[float, float]
-    """Height of the base, metres."""
+    """Height of the base, metres; drawn evenly in its logarithm."""
     depth: tuple[float, float]
     """Largest vertical extent, metres."""
     tau: tuple[float, float]
@@ -68,16 +68,16 @@ class _Recipe:
 
 
 _RECIPES: Final[dict[str, _Recipe]] = {
-    "cumulus": _Recipe((500, 2000), (200, 1400), (15, 65), (20, 60), "water", (4, 13)),
+    "cumulus": _Recipe((400, 2000), (150, 1300), (15, 65), (20, 60), "water", (4, 13)),
     "congestus": _Recipe((600, 1800), (1500, 5000), (35, 120), (25, 70), "water", (4.5, 16)),
     "deep": _Recipe((800, 2000), (7000, 11000), (50, 130), (40, 200), "ice", (20, 45)),
-    "broken_stratus": _Recipe((300, 2200), (150, 600), (8, 45), (40, 150), "water", (4, 13)),
+    "broken_stratus": _Recipe((250, 2200), (150, 600), (8, 45), (40, 150), "water", (4, 13)),
     "altocumulus": _Recipe((2800, 5500), (150, 500), (4, 20), (40, 120), "water", (4, 11)),
-    "overcast": _Recipe((300, 3500), (300, 2500), (10, 90), (60, 250), "water", (4, 13)),
+    "overcast": _Recipe((250, 3500), (200, 1800), (10, 90), (60, 250), "water", (4, 13)),
     "thick_cirrus": _Recipe((6000, 10500), (800, 2500), (1.0, 9.0), (150, 700), "ice", (15, 50)),
     "thin_cirrus": _Recipe((6500, 11500), (300, 1500), (0.06, 1.0), (200, 900), "ice", (12, 45)),
     "contrails": _Recipe((8500, 11500), (100, 400), (0.15, 1.2), (15, 50), "ice", (10, 25)),
-    "fog": _Recipe((0, 50), (60, 250), (3, 25), (40, 200), "water", (4, 10)),
+    "fog": _Recipe((2, 50), (60, 250), (3, 25), (40, 200), "water", (4, 10)),
     "haze_veil": _Recipe((200, 4000), (200, 800), (0.1, 1.5), (400, 1200), "water", (4, 9)),
 }
 
@@ -152,7 +152,7 @@ def make_clouds(
     tau_body = float(np.exp(rng.uniform(*np.log(recipe.tau))))
     edge = rng.uniform(*recipe.edge) / pixel
     ground = None if elevation is None else _on_canvas(elevation, canvas, margin)
-    base = float(rng.uniform(*recipe.base)) + (0.0 if elevation is None else float(elevation.mean()))
+    base = float(np.exp(rng.uniform(*np.log(recipe.base)))) + (0.0 if elevation is None else float(elevation.mean()))
 
     if kind == "fog" and ground is not None:
         body = _valley_fog(rng, canvas, cover, edge, ground)

@@ -92,8 +92,10 @@ def draw_air(seed: int, *, latitude: float = 45.0, season: float = 0.5, elevatio
     """
     rng = np.random.default_rng([abs(seed), int(seed < 0), 6011])
     warmth = 28.0 - 0.0070 * latitude**2 + (0.4 + 0.22 * abs(latitude)) * (2 * season - 1)
-    # Clausius and Clapeyron: saturated air holds 7 % more vapour per degree; the column thins out upwards.
-    vapour = 0.95 * np.exp(0.062 * (warmth - 5.0)) * rng.lognormal(0.0, 0.5) * np.exp(-elevation / 2.0)
+    # Clausius and Clapeyron: saturated air holds 7 % more vapour per degree; the column thins out upwards. One day in
+    # six the air is far drier: it comes from the continent, or down from above.
+    humidity = rng.lognormal(-0.9, 0.5) if rng.random() < 1 / 6 else rng.lognormal(0.1, 0.4)
+    vapour = 0.95 * np.exp(0.062 * (warmth - 5.0)) * humidity * np.exp(-elevation / 2.0)
     aot = 0.11 * rng.lognormal(0.0, 0.65) * np.exp(-elevation / 3.0)
     ozone = 0.27 + 0.0011 * abs(latitude) + 0.025 * rng.standard_normal()
     return Air(
@@ -158,9 +160,9 @@ def draw_sky(
         air = draw_air(seed, latitude=float(rng.uniform(-65, 70)), season=float(rng.random()), elevation=height)
     thick, thin = _draw_cover(rng, clear)
     ahead = bool(rng.integers(2))
-    if thick:
+    if thick or thin:
         # Where clouds form the air is moist.
-        air = replace(air, water_vapour=float(min(air.water_vapour * rng.uniform(1.0, 1.7), 7.5)))
+        air = replace(air, water_vapour=float(min(air.water_vapour * rng.uniform(1.0, 2.0 if thick else 1.5), 7.5)))
     layers = []
     for cover, kinds in ((thick, _THICK), (thin, _THIN)):
         if cover > 0:
