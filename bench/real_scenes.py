@@ -27,7 +27,9 @@ PLACES = {
 """Folder, title, and a time where the files hold none: it's a placeholder, only the season could matter."""
 
 
-def main() -> None:
+def measured() -> dict[str, float]:
+    """Share of each scene's pixels that are kept; draws the scenes on the way."""
+    kept_by_place = {}
     for name, (folder, title, acquired) in PLACES.items():
         items = clearsight.search(SCENES / folder, level="L1C", offset=0, acquired=acquired)
         with tempfile.TemporaryDirectory() as archive:
@@ -41,7 +43,9 @@ def main() -> None:
         composite_sheet(panels, ROOT / "docs" / "images" / f"{name}.png", title=title)
         kept = float((cs[np.isfinite(cs)] >= 0.60).mean())
         print(f"{name}: mean cs {np.nanmean(cs):.3f}, kept at 0.60 {100 * kept:.1f} %, NO_CONTEXT_FRACTION {share}")
+        kept_by_place[title] = kept
+    return kept_by_place
 
 
 if __name__ == "__main__":
-    main()
+    measured()
