@@ -260,9 +260,24 @@ def _cells(rng: np.random.Generator, canvas: _Canvas, size: float) -> Array:
     return np.asarray((fine - fine.mean()) / fine.std(), dtype=np.float32)
 
 
+def _billows(rng: np.random.Generator, canvas: _Canvas, pixel: float, *, chance: float) -> Array | float:
+    """Ripples of the air, in patches: a factor about 1 on the optical depth; most layers (1 - ``chance``) have none."""
+    if rng.random() > chance:
+        return 1.0
+    length, angle = rng.uniform(80, 400) / pixel, rng.uniform(0, np.pi)
+    # Whole periods of the canvas down and across keep it seamless.
+    down, across = round(canvas[0] / length * np.sin(angle)), round(canvas[1] / length * np.cos(angle))
+    y, x = np.ogrid[: canvas[0], : canvas[1]]
+    bend = noise(rng, canvas, slope=2.2, largest=20 * length)
+    wave = np.sin(2 * np.pi * (down * y / canvas[0] + across * x / canvas[1]).astype(np.float32) + 1.5 * bend)
+    patches = np.clip(noise(rng, canvas, slope=2.2, largest=10 * length), 0.0, 1.5)
+    return np.asarray(np.exp(np.float32(rng.uniform(0.1, 0.35)) * patches * wave), dtype=np.float32)
+
+
 def _cellular(
-    rng: np.random.Generator, canvas: _Canvas, cover: float, edge: float, size: float, regular: float
+    rng: np.random.Generator, canvas: _Canvas, cover: float, edge: float, pixel: float, *, size: float, regular: float
 ) -> _Body:
+    """Cells of about ``size`` pixels; ``regular`` from 0 (ragged patches) to 1 (cells only)."""
     rough = noise(rng, canvas, slope=1.9, largest=3 * size)
     ragged = noise(rng, canvas, slope=1.2, largest=15, smallest=0.8)
     field = np.float32(regular) * _cells(rng, canvas, size) + np.float32(1 - regular) * rough
@@ -270,15 +285,20 @@ def _cellular(
     swell = noise(rng, canvas, slope=1.8, largest=size, smallest=1.0)
     full = 1.0 - np.exp(-inward / np.float32(size / 4))
     depth = _rim(inward, edge) * (0.3 + 0.8 * full) * np.exp(np.float32(0.25) * swell)
+    depth = depth * _billows(rng, canvas, pixel, chance=0.3)
     return _deck(depth, inward, edge, 2.0 * full - 1.0 + 0.5 * swell)
 
 
 def _broken_stratus(rng: np.random.Generator, canvas: _Canvas, cover: float, edge: float, pixel: float) -> _Body:
-    return _cellular(rng, canvas, cover, edge, rng.uniform(300, 1800) / pixel, rng.uniform(0.2, 0.6))
+    return _cellular(
+        rng, canvas, cover, edge, pixel, size=rng.uniform(300, 1800) / pixel, regular=rng.uniform(0.2, 0.6)
+    )
 
 
 def _altocumulus(rng: np.random.Generator, canvas: _Canvas, cover: float, edge: float, pixel: float) -> _Body:
-    return _cellular(rng, canvas, cover, edge, rng.uniform(180, 500) / pixel, rng.uniform(0.3, 0.65))
+    return _cellular(
+        rng, canvas, cover, edge, pixel, size=rng.uniform(180, 500) / pixel, regular=rng.uniform(0.3, 0.65)
+    )
 
 
 def _overcast(rng: np.random.Generator, canvas: _Canvas, cover: float, edge: float, pixel: float) -> _Body:
@@ -287,6 +307,7 @@ def _overcast(rng: np.random.Generator, canvas: _Canvas, cover: float, edge: flo
     inward = _inward(noise(rng, canvas, slope=2.1, largest=largest), cover)
     waves = noise(rng, canvas, slope=1.9, largest=largest / 2, smallest=1.5)
     depth = _rim(inward, edge) * np.exp(np.float32(rng.uniform(0.2, 0.6)) * waves)
+    depth = depth * _billows(rng, canvas, pixel, chance=0.25)
     return _deck(depth, inward, edge, waves)
 
 
@@ -306,6 +327,7 @@ def _filaments(rng: np.random.Generator, canvas: _Canvas, cover: float, edge: fl
     )
     inward = _inward(sheet + np.float32(0.12) * comb, cover)
     depth = _rim(inward, edge) * np.exp(np.float32(rng.uniform(0.25, 0.6)) * comb)
+    depth = depth * _billows(rng, canvas, pixel, chance=0.25)
     return _deck(depth, inward, edge, comb)
 
 
@@ -333,7 +355,8 @@ def _haze_veil(rng: np.random.Generator, canvas: _Canvas, cover: float, edge: fl
     largest = rng.uniform(1500, 5000) / pixel
     inward = _inward(noise(rng, canvas, slope=2.2, largest=largest), cover)
     soft = noise(rng, canvas, slope=2.0, largest=largest / 2, smallest=2.0)
-    return _deck(_rim(inward, edge) * np.exp(np.float32(0.3) * soft), inward, edge, soft)
+    depth = _rim(inward, edge) * np.exp(np.float32(0.3) * soft) * _billows(rng, canvas, pixel, chance=0.3)
+    return _deck(depth, inward, edge, soft)
 
 
 def _flat_fog(rng: np.random.Generator, canvas: _Canvas, cover: float, edge: float, pixel: float) -> _Body:
