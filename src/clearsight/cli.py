@@ -32,6 +32,7 @@ app = cyclopts.App(
     name="clearsight",
     help="How well can the ground be seen? Scores for every pixel of every Sentinel-2 image.",
     version=clearsight.__version__,
+    default_parameter=Parameter(negative_iterable=()),
 )
 
 _say = Console(highlight=False)
@@ -132,13 +133,16 @@ def score(
     acquired: Annotated[
         str | None, Parameter(help="Acquisition time of plain band files whose names hold none: 2018-01-31T15:58:01Z.")
     ] = None,
-    model: Annotated[str | None, Parameter(help="Name of the scorer; see `clearsight info`.")] = None,
+    model: Annotated[
+        str | None, Parameter(help="Name of the scorer; there is one so far, projection, which needs no weights.")
+    ] = None,
     context: Annotated[bool, Parameter(help="Use the other dates of the same place as a clear reference.")] = True,
     overwrite: Annotated[bool, Parameter(help="Score again what the archive already holds.")] = False,
 ) -> None:
     """Score products, and add the scores to an archive: one COG and one STAC Item each.
 
     Example: clearsight score downloads/ --out archive
+
     Example: clearsight score band-files/ --level L1C --offset 0 --out archive
     """
     items = clearsight.search(source, bbox=bbox, datetime=datetime, level=level, offset=offset, acquired=acquired)
