@@ -1,0 +1,169 @@
+"""Where a place lies, and which sun and air it is seen through: drawn together, as they go together on Earth.
+
+Vapour follows warmth, that is latitude, season and height; the sun follows latitude and date; dry air over high ground
+opens the cirrus band. Every value has wide tails on purpose: what the simulated world lacks can't be learned from it.
+"""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from clearsight.simulate.air import Aerosol, Air, Geometry
+from clearsight.simulate.weather import season
+
+__all__ = ["Setting", "draw_air", "draw_date", "draw_setting", "draw_sun"]
+
+LOWEST_SUN: Final = 82.0
+"""Zenith angle in degrees beyond which Sentinel-2 takes no images of land."""
+
+_WARM: Final = {"desert", "dunes", "salt", "savanna", "mangrove"}
+_COLD: Final = {"mountain", "snow"}
+_AT_SEA: Final = {"coast", "sea", "tidal", "mangrove", "wetland"}
+_PLATEAU: Final = {"desert": 0.35, "salt": 0.4, "grassland": 0.3, "snow": 0.3, "mountain": 0.25, "lake": 0.2}
+"""Share of the places of a kind that lie on a plateau: Altiplano, Tibet, Iran, the Rocky Mountains, East Antarctica."""
+
+_AEROSOLS: Final[dict[Aerosol, float]] = {
+    "continental": 0.55, "maritime": 0.2, "urban": 0.08, "desert": 0.1, "smoke": 0.07,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Where on Earth a place lies."""
+
+    latitude: float
+    """Degrees, north positive."""
+    lift: float
+    """Metres that its ground lies above where places of its kind are made."""
+
+
+def draw_setting(rng: np.random.Generator, *, kind: str) -> Setting:
+    """Latitude and height of a place.
+
+    Parameters
+    ----------
+    rng : numpy Generator
+        Source of chance.
+    kind : str
+        One of ``surfaces.KINDS``.
+
+    Examples
+    --------
+    >>> draw_setting(np.random.default_rng(1), kind="sea").lift
+    0.0
+    """
+    tropical = kind in _WARM or (kind not in _COLD and rng.random() < 0.25)
+    low, high = (2.0, 38.0) if tropical else (28.0, 72.0)
+    if kind in _COLD and rng.random() < 0.35:
+        low, high = 55.0, 78.0
+    latitude = float(rng.uniform(low, high) * rng.choice([1, 1, -1]))
+    if kind in _AT_SEA:
+        return Setting(latitude, 0.0)
+    plateau = rng.random() < _PLATEAU.get(kind, 0.12)
+    lift = rng.uniform(800.0, 4300.0) if plateau else rng.exponential(300.0)
+    return Setting(latitude, float(min(lift, 4500.0)))
+
+
+def draw_date(
+    rng: np.random.Generator, *, latitude: float, first: datetime.date = datetime.date(2017, 1, 1), days: int = 1825
+) -> datetime.date:
+    """A date on which the sun is up when the satellite passes; winters and summers alike.
+
+    Examples
+    --------
+    >>> draw_date(np.random.default_rng(1), latitude=50).year
+    2019
+    """
+    while True:
+        date = first + datetime.timedelta(days=int(rng.integers(days)))
+        if _zenith(date, latitude=latitude, hours=-1.5)[0] < LOWEST_SUN:
+            return date
+
+
+def draw_sun(rng: np.random.Generator, *, latitude: float, date: datetime.date) -> Geometry:
+    """Sun and view: Sentinel-2 crosses the equator at 10:30, and is up to an hour off elsewhere in its swath.
+
+    Parameters
+    ----------
+    rng : numpy Generator
+        Source of chance.
+    latitude : float
+        Degrees, north positive.
+    date : datetime.date
+        Any date; a sun below the lowest that is imaged counts as the lowest.
+
+    Examples
+    --------
+    >>> sun = draw_sun(np.random.default_rng(1), latitude=50, date=datetime.date(2020, 6, 21))
+    >>> 25 < sun.sun_zenith < 45 and 90 < sun.sun_azimuth < 180
+    True
+    """
+    # The satellite flies from north-east to south-west: the farther north, the later the local hour. Swaths are wide, and
+    # at high latitudes they overlap.
+    later = 0.9 * np.tan(np.deg2rad(np.clip(latitude, -72, 72))) / np.tan(np.deg2rad(72)) - 0.15
+    hours = -1.5 + later + rng.normal(0.0, 0.35)
+    zenith, azimuth = _zenith(date, latitude=latitude, hours=hours)
+    return Geometry(
+        sun_zenith=float(np.clip(zenith, 1.0, LOWEST_SUN)),
+        sun_azimuth=azimuth,
+        view_zenith=float(rng.uniform(0.5, 11.5)),
+        view_azimuth=float(rng.choice([105.0, 285.0]) + rng.normal(0.0, 8.0)),
+    )
+
+
+def draw_air(rng: np.random.Generator, *, latitude: float, date: datetime.date, elevation: float) -> Air:
+    """Air of a day: vapour as warmth and height allow, aerosol from the cleanest to thick haze.
+
+    Parameters
+    ----------
+    rng : numpy Generator
+        Source of chance.
+    latitude : float
+        Degrees, north positive.
+    date : datetime.date
+        Sets how warm it is.
+    elevation : float
+        Of the ground in km above the sea.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(1)
+    >>> summer = datetime.date(2020, 7, 15)
+    >>> moist = [draw_air(rng, latitude=10, date=summer, elevation=0).water_vapour for _ in range(50)]
+    >>> dry = [draw_air(rng, latitude=10, date=summer, elevation=4).water_vapour for _ in range(50)]
+    >>> bool(np.median(moist) > 4 * np.median(dry))
+    True
+    """
+    phase = np.cos(2 * np.pi * (season(date, latitude=latitude) - 200) / 365.25)
+    warmth = 28.0 - 0.0070 * latitude**2 + (0.4 + 0.22 * abs(latitude)) * phase
+    # Clausius and Clapeyron: saturated air holds 7 % more vapour per degree. One day in four the air is far drier: it
+    # comes from the continent, or down from above.
+    humidity = rng.lognormal(-0.9, 0.6) if rng.random() < 0.25 else rng.lognormal(0.1, 0.45)
+    vapour = 0.95 * np.exp(0.062 * (warmth - 5.0)) * humidity * np.exp(-elevation / 1.9)
+    # Every third day is drawn evenly on a logarithmic scale, from the air over Antarctica to thick haze.
+    usual = 0.11 * rng.lognormal(0.0, 0.7)
+    aot = (usual if rng.random() < 0.67 else np.exp(rng.uniform(np.log(0.02), np.log(0.9)))) * np.exp(-elevation / 3.0)
+    ozone = 0.27 + 0.0011 * abs(latitude) + 0.025 * rng.standard_normal()
+    return Air(
+        aerosol=list(_AEROSOLS)[int(rng.choice(len(_AEROSOLS), p=list(_AEROSOLS.values())))],
+        aot=float(np.clip(aot, 0.005, 1.2)),
+        water_vapour=float(np.clip(vapour, 0.02, 7.0)),
+        ozone=float(np.clip(ozone, 0.2, 0.55)),
+        elevation=float(np.clip(elevation, -0.4, 8.0)),
+        aerosol_height=float(rng.uniform(0.7, 3.5)),
+        vapour_height=float(rng.uniform(1.4, 2.6)),
+    )
+
+
+def _zenith(date: datetime.date, *, latitude: float, hours: float) -> tuple[float, float]:
+    """Zenith and azimuth of the sun in degrees, ``hours`` after true noon."""
+    tilt = np.deg2rad(-23.44) * np.cos(2 * np.pi * (date.timetuple().tm_yday + 10) / 365.25)
+    here, hour = np.deg2rad(latitude), np.deg2rad(15.0 * hours)
+    up = np.sin(here) * np.sin(tilt) + np.cos(here) * np.cos(tilt) * np.cos(hour)
+    east = -np.cos(tilt) * np.sin(hour)
+    north = np.cos(here) * np.sin(tilt) - np.sin(here) * np.cos(tilt) * np.cos(hour)
+    return float(np.rad2deg(np.arccos(np.clip(up, -1, 1)))), float(np.rad2deg(np.arctan2(east, north)) % 360)
