@@ -1,23 +1,27 @@
-"""NumPy kernel: exact median over time, missing values left out, block by block.
+"""NumPy kernel: exact order statistics over time, missing values left out, block by block.
 
-Two ideas make it fast without a compiler. First, a float32 that is not negative orders like the integer with the same
-bits, and NaN comes after everything; integer minima and maxima are the cheapest instruction there is. Second, a
-sorting network (Batcher 1968, odd-even merge sort, doi:10.1145/1468075.1468121) compares whole planes of pixels in a
-fixed order, so that no decision depends on the data; comparators whose outcome can't reach the middle are left out.
+Three ideas make it fast without a compiler. First, all is done on unsigned integers that order like the values: digital
+numbers as they are, float32 by its bits; integer minima and maxima are the cheapest instruction there is, and no float
+copy is made. Second, a sorting network (Batcher 1968, odd-even merge sort, doi:10.1145/1468075.1468121) compares whole
+planes of pixels in a fixed order, so that no decision depends on the data; comparators whose outcome can't reach the
+ranks that are needed are left out. Third, a pixel's missing values go to the top and to the bottom in turn, so that the
+middle of what is there lies in the middle of the planes, whatever the number that is missing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
-Keys = NDArray[np.int32]
+Bools = NDArray[np.bool_]
+Keys = NDArray[np.unsignedinteger[Any]]
 
 _WORKSPACE: Final = 1 << 20
 """Values per block, measured: smaller blocks fit a nearer cache, but two threads then wait for each other's calls."""
@@ -25,19 +29,33 @@ _WORKSPACE: Final = 1 << 20
 _SHORTEST: Final = 1024
 """Pixels per block at least; below, calling NumPy costs more than computing."""
 
-_INF: Final = 0x7F800000
-"""Bits of +inf; every NaN with a positive sign lies above."""
+_MAGNITUDE: Final = np.uint32(0x7FFFFFFF)
 
-_MAGNITUDE: Final = np.int32(0x7FFFFFFF)
+_KEYS: Final = {"float32": np.uint32, "uint8": np.uint8, "uint16": np.uint16, "int16": np.uint16}
+"""Types of values that float32 holds exactly, with the unsigned integers that their bits fit."""
+
+KINDS: Final = tuple(_KEYS)
+"""Names of the types that can be ordered here."""
 
 
-def median_over_time(bands: Sequence[Floats], *, workers: int = 1) -> tuple[list[Floats], NDArray[np.uint16]]:
+def median_over_time(
+    bands: Sequence[NDArray[Any]],
+    *,
+    clear: Bools | None = None,
+    nodata: Sequence[float | None] | None = None,
+    workers: int = 1,
+) -> tuple[list[Floats], NDArray[np.uint16]]:
     """Median of each band over time, and the number of frames in which every band has a value.
 
     Parameters
     ----------
-    bands : sequence of float32 arrays, each (time, y, x)
-        NaN = missing. Each band's median leaves out that band's own missing values.
+    bands : sequence of arrays, each (time, y, x)
+        float32 with NaN = missing, or uint8, uint16, int16. Each band's median leaves out that band's own missing
+        values.
+    clear : bool array (time, y, x), optional
+        Values to take; by default all.
+    nodata : sequence of numbers, optional
+        The number of each band that means "missing".
     workers : int
         Threads.
 
@@ -54,22 +72,189 @@ def median_over_time(bands: Sequence[Floats], *, workers: int = 1) -> tuple[list
     ([array([[2.]], dtype=float32)], array([[2]], dtype=uint16))
     """
     frames, *shape = bands[0].shape
-    flat = [np.ascontiguousarray(band, dtype=np.float32).reshape(frames, -1) for band in bands]
-    pixels = flat[0].shape[1]
-    medians = [np.full(pixels, np.nan, np.float32) for _ in flat]
-    count = np.zeros(pixels, np.uint16)
+    flat = [np.ascontiguousarray(band).reshape(frames, -1) for band in bands]
+    seen = None if clear is None else np.ascontiguousarray(clear).reshape(frames, -1)
+    medians = [np.full(flat[0].shape[1], np.nan, np.float32) for _ in flat]
+    count = np.zeros(flat[0].shape[1], np.uint16)
 
     def work(block: slice) -> None:
-        seen = np.ones((frames, block.stop - block.start), bool)
-        for band, median in zip(flat, medians, strict=True):
-            median[block] = _block_median(band[:, block], seen)
-        count[block] = seen.sum(axis=0, dtype=np.uint16)
+        values = [band[:, block] for band in flat]
+        missing = missing_of(values, None if seen is None else seen[:, block], nodata or [None] * len(flat))
+        for median, middle in zip(medians, medians_of(values, missing), strict=True):
+            median[block] = middle
+        count[block] = count_of(missing)
 
+    in_blocks(work, pixels=count.size, frames=frames, workers=workers)
+    return [median.reshape(shape) for median in medians], count.reshape(shape)
+
+
+def in_blocks(work: Callable[[slice], None], *, pixels: int, frames: int, workers: int) -> None:
+    """Do ``work`` for every block of ``pixels``, in ``workers`` threads; nothing where there is no frame.
+
+    Parameters
+    ----------
+    work : callable
+        Takes the slice of pixels.
+    pixels, frames : int
+        Size of the whole, which decides how long a block is.
+    workers : int
+        Threads.
+    """
     if frames:
         with ThreadPoolExecutor(workers) as pool:
             # list: an exception of a worker has to come out here
             list(pool.map(work, _blocks(pixels, frames)))
-    return [median.reshape(shape) for median in medians], count.reshape(shape)
+
+
+def missing_of(values: Sequence[NDArray[Any]], clear: Bools | None, nodata: Sequence[float | None]) -> list[Bools]:
+    """Where each band has no value, (time, pixel); one and the same array for bands that miss nothing of their own.
+
+    Parameters
+    ----------
+    values : sequence of arrays, each (time, pixel)
+        float32 with NaN = missing, or integers.
+    clear : bool array (time, pixel), optional
+        Values to take.
+    nodata : sequence of numbers or None
+        Each band's number that means "missing".
+
+    Returns
+    -------
+    list of bool arrays (time, pixel)
+    """
+    hidden = np.zeros(values[0].shape, bool) if clear is None else ~clear
+    missing: list[Bools] = []
+    for band, number in zip(values, nodata, strict=True):
+        if band.dtype.kind != "f" and number is None:
+            missing.append(hidden)
+            continue
+        own = np.isnan(band) if band.dtype.kind == "f" else band == number
+        own |= hidden
+        missing.append(next((same for same in (hidden, *missing) if np.array_equal(same, own)), own))
+    return missing
+
+
+def count_of(missing: Sequence[Bools]) -> NDArray[np.uint16]:
+    """Frames in which every band has a value, per pixel."""
+    kinds = list({id(gaps): gaps for gaps in missing}.values())
+    gaps = kinds[0] if len(kinds) == 1 else np.logical_or.reduce(kinds)
+    # Adding bytes is several times as fast as counting bools; it overflows from 256 on.
+    narrow = np.uint8 if len(gaps) < 256 else np.uint16
+    lost = np.add.reduce(gaps.view(np.uint8), axis=0, dtype=narrow)
+    return np.uint16(len(gaps)) - lost
+
+
+def medians_of(values: Sequence[NDArray[Any]], missing: Sequence[Bools]) -> Iterator[Floats]:
+    """Median of each band, one after the other.
+
+    Parameters
+    ----------
+    values, missing : sequences of arrays, each (time, pixel)
+        See ``missing_of``.
+
+    Yields
+    ------
+    float32 array (pixel,)
+        NaN without any value; for an even number the mean of the two in the middle, in float32.
+    """
+    of, fence = None, None
+    for band, gaps in zip(values, missing, strict=True):
+        kind = _KEYS[band.dtype.name]
+        if fence is None or of != (id(gaps), kind):
+            of, fence = (id(gaps), kind), _fence(gaps, kind)
+        yield _median(band, fence)
+
+
+def percentiles_of(
+    values: Sequence[NDArray[Any]], missing: Sequence[Bools], *, percentile: float
+) -> Iterator[NDArray[np.float64]]:
+    """Percentile of each band: between two values in proportion, as NumPy's "linear".
+
+    Parameters
+    ----------
+    values, missing : sequences of arrays, each (time, pixel)
+        See ``missing_of``.
+    percentile : float
+        0 to 100.
+
+    Yields
+    ------
+    float64 array (pixel,)
+        NaN without any value.
+    """
+    for band, gaps in zip(values, missing, strict=True):
+        frames, pixels = band.shape
+        keys = np.empty((frames + 1, pixels), _KEYS[band.dtype.name])
+        signed = _to_keys(band, out=keys[:-1])
+        keys[:-1] |= -gaps.astype(keys.dtype)
+        plane = _sort(keys, _network(frames, needed=frozenset(range(frames))))
+        count = frames - gaps.sum(axis=0)
+        rank = np.maximum(count - 1, 0) * (percentile / 100)
+        low = np.floor(rank).astype(np.intp)
+        high = np.minimum(low + 1, np.maximum(count - 1, 0))
+        pixel = np.arange(pixels)
+        below, above = (
+            _to_values(keys[plane[ranks], pixel], band.dtype, signed=signed).astype(np.float64)
+            for ranks in (low, high)
+        )
+        yield np.where(count == 0, np.nan, _between(below, above, rank - low))
+
+
+def _between(below: NDArray[np.float64], above: NDArray[np.float64], share: NDArray[np.float64]) -> NDArray[np.float64]:
+    """From both ends, like NumPy: the ends themselves come out exactly, and rounding is the same."""
+    step = above - below
+    return np.where(share < 0.5, below + step * share, above - step * (1 - share))
+
+
+@dataclass(frozen=True)
+class _Fence:
+    """What takes the place of missing values: of a pixel's first the top, of its second the bottom, and so on."""
+
+    there: Bools
+    """Frames of which anything is there, (time,)."""
+    keep: Keys
+    """Bits of these frames' values to keep: all, or none, (frame, pixel)."""
+    fill: Keys
+    """Bits to put in their place, (frame, pixel)."""
+    even: Bools
+    """Pixels with an even number of values, (pixel,)."""
+    none: Bools
+    """Pixels without any, (pixel,)."""
+
+
+def _fence(gaps: Bools, kind: type[np.unsignedinteger[Any]]) -> _Fence:
+    there = ~gaps.all(axis=1)
+    lost = (gaps if there.all() else gaps[there]).astype(kind)
+    np.negative(lost, out=lost)
+    fill = np.empty_like(lost)
+    odd, none = np.zeros(lost.shape[1], kind), np.full(lost.shape[1], -1).astype(kind)
+    for plane, bits in zip(lost, fill, strict=True):
+        odd ^= plane
+        none &= plane
+        np.bitwise_and(odd, plane, out=bits)
+    even = (odd != 0) == bool(len(lost) % 2)
+    return _Fence(there, np.invert(lost, out=lost), fill, even, none != 0)
+
+
+def _median(values: NDArray[Any], fence: _Fence) -> Floats:
+    frames, pixels = fence.keep.shape
+    if not frames:
+        return np.full(pixels, np.nan, np.float32)
+    keys = np.empty((frames + 1, pixels), fence.keep.dtype)
+    signed = _to_keys(values if fence.there.all() else values[fence.there], out=keys[:-1])
+    keys[:-1] &= fence.keep
+    keys[:-1] |= fence.fill
+    lower, upper = (frames - 1) // 2, frames // 2
+    if frames % 2 and fence.even.any():
+        # An even number of values among an odd number of frames leaves one missing more at the top than at the bottom.
+        lower = max(lower - 1, 0)
+    plane = _sort(keys, _network(frames, needed=frozenset(range(lower, upper + 1))))
+    low, high = (_to_values(keys[plane[rank]], values.dtype, signed=signed) for rank in (lower, upper))
+    if frames % 2:
+        low = np.where(fence.even, low, high)
+    else:
+        high = np.where(fence.even, high, low)
+    return np.where(fence.none, np.float32(np.nan), (low + high) / np.float32(2))
 
 
 def _blocks(pixels: int, frames: int) -> Iterator[slice]:
@@ -78,47 +263,27 @@ def _blocks(pixels: int, frames: int) -> Iterator[slice]:
         yield slice(start, min(start + step, pixels))
 
 
-def _block_median(values: Floats, seen: NDArray[np.bool_]) -> Floats:
-    """Median of ``values`` (time, pixel) over time; ``seen`` keeps its True only where ``values`` has a value."""
-    frames, pixels = values.shape
-    keys = np.empty((frames + 1, pixels), np.int32)
-    signed = _to_keys(values, out=keys[:frames])
-    present = keys[:frames] <= _INF
-    seen &= present
-    count = present.sum(axis=0, dtype=np.intp)
-    if (count == frames).all():
-        order = _sort(keys, _network(frames, middle_only=True))
-        low, high = keys[order[(frames - 1) // 2]], keys[order[frames // 2]]
-    else:
-        order = _sort(keys, _network(frames, middle_only=False))
-        pixel = np.arange(pixels)
-        low = keys[order[np.maximum(count - 1, 0) // 2], pixel]
-        high = keys[order[count // 2], pixel]
-    # Without any value both keys are those of NaN, and so is the mean.
-    return (_to_values(low, signed=signed) + _to_values(high, signed=signed)) / np.float32(2)
+def _to_keys(values: NDArray[Any], *, out: Keys) -> bool:
+    """Write unsigned integers that order like ``values``; return whether negative values had to be turned.
 
-
-def _to_keys(values: Floats, *, out: Keys) -> bool:
-    """Write integers that order like ``values``, NaN last; return whether negative values had to be turned."""
-    out[...] = values.view(np.int32)
-    signed = bool(out.min(initial=0) < 0)
+    NaN gets keys of no meaning: what is missing is replaced afterwards.
+    """
+    out[...] = values.view(out.dtype)
+    if values.dtype == np.int16:
+        out ^= np.uint16(0x8000)
+    signed = values.dtype == np.float32 and bool(values.view(np.int32).min(initial=0) < 0)
     if signed:
-        # A sign bit: negative values order the wrong way round, and NaN may bear a sign too.
-        out[np.isnan(values)] = _MAGNITUDE
-        _turn_negatives(out)
+        # A sign bit: negative values order the wrong way round, and below all others.
+        out ^= (values.view(np.int32) >> 31).view(np.uint32) | ~_MAGNITUDE
     return signed
 
 
-def _to_values(keys: Keys, *, signed: bool) -> Floats:
-    if signed:
-        keys = keys.copy()
-        _turn_negatives(keys)
-    return keys.view(np.float32)
-
-
-def _turn_negatives(keys: Keys) -> None:
-    """Flip all bits but the sign of negative numbers, in place; its own inverse."""
-    keys ^= (keys >> 31) & _MAGNITUDE
+def _to_values(keys: Keys, kind: np.dtype[Any], *, signed: bool) -> Floats:
+    if kind == np.float32:
+        if signed:
+            keys = keys ^ (((keys >> 31) - np.uint32(1)) | ~_MAGNITUDE)
+        return keys.view(np.float32)
+    return (keys ^ np.uint16(0x8000) if kind == np.int16 else keys).view(kind).astype(np.float32)
 
 
 def _sort(keys: Keys, network: tuple[tuple[int, int, bool, bool], ...]) -> NDArray[np.intp]:
@@ -144,18 +309,13 @@ def _sort(keys: Keys, network: tuple[tuple[int, int, bool, bool], ...]) -> NDArr
 
 
 @lru_cache(maxsize=256)
-def _network(frames: int, *, middle_only: bool) -> tuple[tuple[int, int, bool, bool], ...]:
-    """Comparators (low, high, keep the minimum, keep the maximum) that bring the ranks needed into their places.
-
-    With values missing, a pixel's middle lies anywhere in the lower half of the ranks; else in their middle.
-    """
-    middle = frames // 2
-    needed = {(frames - 1) // 2, middle} if middle_only else set(range(middle + 1))
-    kept = []
+def _network(frames: int, *, needed: frozenset[int]) -> tuple[tuple[int, int, bool, bool], ...]:
+    """Comparators (low, high, keep the minimum, keep the maximum) that bring the ranks needed into their places."""
+    wanted, kept = set(needed), []
     for low, high in reversed(list(_odd_even_merge_sort(frames))):
-        if low in needed or high in needed:
-            kept.append((low, high, low in needed, high in needed))
-            needed |= {low, high}
+        if low in wanted or high in wanted:
+            kept.append((low, high, low in wanted, high in wanted))
+            wanted |= {low, high}
     return tuple(reversed(kept))
 
 
