@@ -8,8 +8,9 @@ sky, through the sensor, each pixel classed by its truth (cirrus over land witho
 to none over water). Printed for each class:
 
 * coverage: share of the real probability in cells where the simulated density is at least a tenth of the real one. What
-  the simulated world lacks, a model can't learn. "Twice as large" is the same with cells of twice the width along each
-  axis: real cells are lumpy, since a scene may fill a few of them (a fifth of all labelled cirrus lies in a hundred);
+  the simulated world lacks, a model can't learn. Real cells are lumpy, since one scene may fill a few of them (a fifth of
+  all labelled cirrus lies in a hundred), so two more: "wide", with cells of twice the width along each axis, and "pair",
+  in the plane of two features at a time, the worst of the ten;
 * overlap: 1 - total variation, of each feature alone;
 * accuracy of a classifier (gradient-boosted trees; needs scikit-learn) that tells real from simulated: 0.5 is perfect.
   It's tested on places that it wasn't trained on.
@@ -21,6 +22,7 @@ them beside the new ones.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import time
 from dataclasses import replace
@@ -179,6 +181,17 @@ def merged(cells: np.ndarray, merge: int) -> np.ndarray:
     return np.ravel_multi_index(index, (-(-CELLS // merge),) * 5)
 
 
+def worst_pair(real_index: np.ndarray, real_p: np.ndarray, cells: np.ndarray) -> float:
+    """Coverage in the plane of two features at a time: the smallest of the ten."""
+    real, drawn = (np.unravel_index(index, (CELLS,) * 5) for index in (real_index, cells))
+    shares = []
+    for a, b in itertools.combinations(range(5), 2):
+        there = np.bincount(real[a] * CELLS + real[b], real_p, CELLS**2)
+        here = np.bincount(drawn[a] * CELLS + drawn[b], minlength=CELLS**2) / max(cells.size, 1)
+        shares.append(float(there[here >= 0.1 * there].sum()))
+    return min(shares)
+
+
 def overlaps(real_index: np.ndarray, real_p: np.ndarray, cells: np.ndarray) -> list[float]:
     real, drawn = (np.unravel_index(index, (CELLS,) * 5) for index in (real_index, cells))
     out = []
@@ -228,17 +241,23 @@ def main() -> None:
     before = json.loads(arguments.compare.read_text()) if arguments.compare else {}
     numbers: dict[str, list[float]] = {}
     heads = "  ".join(f"{name:>8}" for name in FEATURES)
-    print(f"{'class':8}{'pixels':>10}{'coverage':>10}{'twice':>8}  overlap {heads}{'told apart':>12}")
+    print(f"{'class':8}{'pixels':>10}{'coverage':>10}{'wide':>6}{'pair':>6}  overlap {heads}{'told apart':>12}")
     for name in CLASSES:
         index, p = table[f"{name}_index"], table[f"{name}_p"]
         cells = np.concatenate(found[name])
-        whole, twice = (coverage(index, p, cells, merge=merge) for merge in (1, 2))
-        numbers[name] = [whole, twice, *overlaps(index, p, cells), told_apart(index, p, found[name])]
+        whole, wide = (coverage(index, p, cells, merge=merge) for merge in (1, 2))
+        numbers[name] = [
+            whole,
+            wide,
+            worst_pair(index, p, cells),
+            *overlaps(index, p, cells),
+            told_apart(index, p, found[name]),
+        ]
         for row, label in ((before.get(name), "before"), (numbers[name], "")):
             if row:
                 size = f"{cells.size:>10}" if not label else f"{label:>10}"
-                middle = "  ".join(f"{v:8.2f}" for v in row[2:7])
-                print(f"{name:8}{size}{row[0]:10.2f}{row[1]:8.2f}          {middle}{row[7]:12.2f}")
+                middle = "  ".join(f"{v:8.2f}" for v in row[3:8])
+                print(f"{name:8}{size}{row[0]:10.2f}{row[1]:6.2f}{row[2]:6.2f}          {middle}{row[8]:12.2f}")
     if arguments.save:
         arguments.save.write_text(json.dumps(numbers))
 

@@ -15,7 +15,7 @@ from clearsight.simulate.atmosphere import Air, Coefficients, Geometry, Platform
 from clearsight.simulate.clouds import CloudLayer
 from clearsight.simulate.optics import cloud_optics
 from clearsight.simulate.orbit import ALONG_TRACK, HEADING
-from clearsight.simulate.shadows import STRAIGHT, displacement, seen_from, slant_depth
+from clearsight.simulate.shadows import STRAIGHT, displacement, seen_from, slant_depth, window
 
 Array = NDArray[np.float32]
 
@@ -97,6 +97,18 @@ class Illumination:
     """(y, x) optical depth along the sunbeams."""
     on_layer: tuple[Array | None, ...]
     """For each layer, lowest first, light (Y, X) on its canvas; None = all of it."""
+
+
+@dataclass(frozen=True)
+class AirAbove:
+    """The air between a layer and the satellite."""
+
+    height: float
+    """Of the layer above the ground, metres."""
+    air: Coefficients
+    """Above the layer's middle, (13,)."""
+    column: Array
+    """(2, y, x) transmittance of the gases in ``_VAPOUR_BANDS`` above each pixel's top."""
 
 
 def optics(layer: CloudLayer, *, air: Air, view: View) -> Optics:
@@ -215,30 +227,33 @@ def _slopes(layer: CloudLayer, *, view: View) -> Array | None:
     # Light diffuses the further the taller the cloud, and evens out both turrets and whole sides.
     extent = float(np.percentile(layer.top_height[::COARSE, ::COARSE], 95)) - layer.base_height
     fine, wide = (max(least, share * extent) / view.pixel for least, share in ((15.0, 0.02), (40.0, 0.06)))
+    turrets = ndimage.gaussian_filter(layer.top_height, fine, mode="wrap", truncate=3)
+    sides = ndimage.gaussian_filter(shrink(layer.top_height, COARSE), wide / COARSE, mode="wrap", truncate=3)
     tilt = np.zeros_like(layer.top_height)
-    for sigma in (fine, min(wide, 16.0)):
-        slope = towards_sun(ndimage.gaussian_filter(layer.top_height, sigma, mode="wrap", truncate=3))
+    for smooth in (turrets, enlarge(sides, COARSE)):
+        slope = towards_sun(smooth)
         slope *= np.float32(0.35 * lean)
         tilt += slope / (1.0 + np.abs(slope))
     thick = 1.0 - np.exp(np.float32(-0.12) * layer.optical_depth)
     return np.asarray(1.0 + np.float32(0.22) * tilt * thick, dtype=np.float32)
 
 
-def add_layer(toa: Array, layer: CloudLayer, table: Optics, *, light: Array | None, air: Air, view: View) -> Array:
+def add_layer(
+    toa: Array, layer: CloudLayer, table: Optics, *, light: Array | None, above: AirAbove, view: View
+) -> Array:
     """Lay a cloud layer over a scene in place; gives back its optical depth along the line of sight (y, x).
 
     What lies beneath is taken down to the cloud's height with the air above it, seen through the cloud, and taken back
     up, so that an empty layer changes nothing.
     """
-    height = 0.5 * (layer.base_height + float(np.percentile(layer.top_height[::COARSE, ::COARSE], 80))) - view.ground
-    above, column = _air_above(layer, air=air, height=height, view=view)
+    height, air, column = above.height, above.air, above.column
     cuts: dict[tuple[int, int], _Cut] = {}
 
     def cut(shift: tuple[float, float]) -> _Cut:
-        """The layer as it appears with one shift; bands that see it within a quarter of a pixel share it."""
-        key = (round(4 * height * shift[0]), round(4 * height * shift[1]))
+        """The layer as it appears with one shift; bands that see it within half a pixel share it."""
+        key = (round(2 * height * shift[0]), round(2 * height * shift[1]))
         if key not in cuts:
-            cuts[key] = _cut(layer, light, height=height, moved=(key[0] / 4, key[1] / 4), shape=view.shape)
+            cuts[key] = _cut(layer, light, height=height, moved=(key[0] / 2, key[1] / 2), shape=view.shape)
         return cuts[key]
 
     for band in range(len(BANDS)):
@@ -248,18 +263,18 @@ def add_layer(toa: Array, layer: CloudLayer, table: Optics, *, light: Array | No
             depth, node, bright = _joined(
                 cut(view.shift(band, ahead=True)), cut(view.shift(band, ahead=False)), first=view.ahead
             )
-        scatter = (above.down[band] + above.down_diffuse[band]) * above.up[band]
-        beneath = np.maximum(toa[band] - above.path[band], 0.0)
-        beneath *= np.float32(1.0 / (scatter * above.gas[band]))
+        scatter = (air.down[band] + air.down_diffuse[band]) * air.up[band]
+        beneath = np.maximum(toa[band] - air.path[band], 0.0)
+        beneath *= np.float32(1.0 / (scatter * air.gas[band]))
         seen = table.reflect[band][node]
         if bright is not None:
             seen *= bright
         if band in _VAPOUR_BANDS:
-            seen *= column[_VAPOUR_BANDS.index(band)] / above.gas[band]
+            seen *= column[_VAPOUR_BANDS.index(band)] / air.gas[band]
         bounce = 1.0 - table.inner[band][node] * np.minimum(beneath, 0.95)
         seen += table.up[band][node] * beneath / bounce
-        seen *= scatter * above.gas[band]
-        seen += above.path[band]
+        seen *= scatter * air.gas[band]
+        seen += air.path[band]
         np.copyto(toa[band], seen, where=depth > 0)
     return cut(view.shift())[0]
 
@@ -284,8 +299,9 @@ def _joined(one: _Cut, other: _Cut, *, first: NDArray[np.bool_]) -> _Cut:
     return np.where(first, one[0], other[0]), np.where(first, one[1], other[1]), bright
 
 
-def _air_above(layer: CloudLayer, *, air: Air, height: float, view: View) -> tuple[Coefficients, Array]:
-    """Air above a layer's middle (13,), and transmittance (2, y, x) in ``_VAPOUR_BANDS`` above each pixel's top."""
+def air_above(layer: CloudLayer, *, air: Air, view: View) -> AirAbove:
+    """The air between a layer and the satellite."""
+    height = 0.5 * (layer.base_height + float(np.percentile(layer.top_height[::COARSE, ::COARSE], 80))) - view.ground
     cloudy = layer.top_height[layer.optical_depth > 0]
     low, high = (float(cloudy.min()), float(cloudy.max())) if cloudy.size else (layer.base_height, layer.base_height)
     nodes = np.maximum(np.linspace(low, high, 4 if high - low > 200 else 2) / 1000, air.elevation)
@@ -296,10 +312,17 @@ def _air_above(layer: CloudLayer, *, air: Air, height: float, view: View) -> tup
     tops *= np.float32(0.001)
     column = np.stack([np.interp(tops, nodes, gas[:, band]) for band in _VAPOUR_BANDS]).astype(np.float32)
     middle = max(0.0005 * (low + high), air.elevation)
-    return atmosphere.above(air, view.geometry, height=middle, platform=view.platform), column
+    return AirAbove(height, atmosphere.above(air, view.geometry, height=middle, platform=view.platform), column)
 
 
 def shrink(field: Array, step: int) -> Array:
     """Means of blocks of ``step`` pixels; a canvas divides by 8."""
     rows, columns = (size // step for size in field.shape)
     return np.asarray(field.reshape(rows, step, columns, step).mean(axis=(1, 3)), dtype=np.float32)
+
+
+def enlarge(field: Array, step: int) -> Array:
+    """The periodic field `shrink` came from, without its details."""
+    rows, columns = field.shape
+    corner = -0.5 * (step - 1) / step
+    return window(field, origin=(corner, corner), shape=(rows * step, columns * step), step=1.0 / step)

@@ -19,10 +19,12 @@ from clearsight.errors import ArgumentError
 from clearsight.simulate import atmosphere
 from clearsight.simulate._cloud_light import (
     GROUPS,
+    AirAbove,
     Illumination,
     Optics,
     View,
     add_layer,
+    air_above,
     illuminate,
     node_of,
     optics,
@@ -136,17 +138,15 @@ def render(
     tables = [optics(layer, air=thin_air, view=view) for layer in layers]
     sun = illuminate(layers, tables, ground=ground, view=view)
     stray_light, stray = _stray(layers, tables, view=view, up_diffuse=clear.up_diffuse)
+    airs = [air_above(layer, air=thin_air, view=view) for layer in layers]
+    depth = np.zeros(shape, dtype=np.float32)
     if layers:
-        toa = _shaded_ground(
-            reflectance, air, sun=sun, light=light, below=_path_below(layers[0], thin_air, clear, view)
-        )
+        toa = _shaded_ground(reflectance, air, sun=sun, light=light, below=_path_below(clear, airs[0]))
+        for layer, table, on_it, above in zip(layers, tables, sun.on_layer, airs, strict=True):
+            depth += add_layer(toa, layer, table, light=on_it, above=above, view=view)
+        toa += (clear.gas * clear.up_diffuse)[:, None, None] * (stray_light * np.exp(-depth))
     else:
         toa = clear_toa.copy() if usual else atmosphere.to_toa(reflectance, air, lit=light)
-    depth = np.zeros(shape, dtype=np.float32)
-    for layer, table, on_it in zip(layers, tables, sun.on_layer, strict=True):
-        depth += add_layer(toa, layer, table, light=on_it, air=thin_air, view=view)
-    if layers:
-        toa += (clear.gas * clear.up_diffuse)[:, None, None] * (stray_light * np.exp(-depth))
 
     stray = np.minimum(stray + sun.aside, 1.0)
     q, cause = _truth(sky.air, sun=sun, depth=depth, stray=stray, geometry=geometry, snowlike=_snowlike(reflectance))
@@ -181,11 +181,9 @@ def _shaded_ground(
     return toa
 
 
-def _path_below(lowest: CloudLayer, air: Air, whole: Coefficients, view: View) -> Array:
+def _path_below(whole: Coefficients, lowest: AirAbove) -> Array:
     """Path light (13,) of the direct sun from below the lowest layer."""
-    base = max(lowest.base_height / 1000, air.elevation)
-    above = atmosphere.above(air, view.geometry, height=base, platform=view.platform).path
-    return np.asarray(_SHADED_AIR * np.maximum(whole.path - above, 0.0), dtype=np.float32)
+    return np.asarray(_SHADED_AIR * np.maximum(whole.path - lowest.air.path, 0.0), dtype=np.float32)
 
 
 def _stray(layers: list[CloudLayer], tables: list[Optics], *, view: View, up_diffuse: Array) -> tuple[Array, Array]:
