@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from clearsight.bands import BANDS
@@ -196,6 +196,8 @@ def test_extreme_values_never_break_the_range(seed, level):
 
 @settings(deadline=None, max_examples=10)
 @given(st.integers(0, 2**31))
+@example(2772)
+@example(350)
 def test_order_of_time_is_irrelevant(seed):
     scene, dates = mixed_scene(seed=seed)
     order = np.random.default_rng(seed).permutation(len(dates))

@@ -41,6 +41,8 @@ HALO: Final = 3
 _ROUNDS: Final = 2
 _PRIOR_AMPLITUDE: Final = 0.7
 """Standard deviation of amplitudes before anything is seen; it only matters where a direction has no length."""
+_CLOSE_CALL: Final = 0.2
+"""Cloud and haze are mixed where the lead of one is less than half of this, relative to what both explain."""
 _NOISE_AMPLITUDE: Final = 0.03
 _NOISE_FRAMES: Final = 2.0
 """Scatter of the amplitudes of clear frames before anything is seen, and how many frames that is worth."""
@@ -211,7 +213,8 @@ def second_look(values: FloatArray, centre: FloatArray, spectra: Spectra) -> tup
     Returns
     -------
     veil, shade : float32 arrays (pixel,)
-        Amplitudes; negative = less than in the reference. The veil is the one, cloud or haze, that explains more.
+        Amplitudes; negative = less than in the reference. The veil is the one, cloud or haze, that explains more;
+        a mixture where they explain almost the same.
     """
     difference = values - centre
     pull = spectra.veil_metric @ difference
@@ -220,7 +223,10 @@ def second_look(values: FloatArray, centre: FloatArray, spectra: Spectra) -> tup
     haze, by_haze = _fit(spectra.haze[:, None] - thinning * centre, pull, spectra.veil_metric)
     dimming = spectra.direct[:, None] * np.minimum(spectra.path[:, None] - centre, 0.0)
     shade, _ = _fit(dimming, spectra.shade_metric @ difference, spectra.shade_metric)
-    return np.where(by_cloud >= by_haze, cloud, haze), shade
+    # A hard choice would jump where both explain the same, and a score would hang on a rounding error.
+    lead = (by_cloud - by_haze) / (np.float32(_CLOSE_CALL) * (by_cloud + by_haze) + np.float32(1e-6))
+    veil: FloatArray = haze + np.clip(np.float32(0.5) + lead, 0.0, 1.0) * (cloud - haze)
+    return veil, shade
 
 
 def _fit(direction: FloatArray, pull: FloatArray, metric: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -22,6 +22,8 @@ FloatArray = NDArray[np.float32]
 Dates = NDArray[np.datetime64]
 
 _QUANTILE: Final = 0.35
+_BREADTH: Final = 0.05
+"""Half width of the window of shares over which a quantile is averaged."""
 _FLOOR: Final = 0.02
 """Weight of a frame with quality 0 in the quantile: what decides where no frame is good."""
 _AGREEMENT: Final = (0.02, 0.08)
@@ -85,14 +87,18 @@ def trust(key: FloatArray, quality: FloatArray, valid: NDArray[np.bool_]) -> Flo
 
 
 def weighted_quantile(values: FloatArray, weights: FloatArray, share: float) -> FloatArray:
-    """Quantile along the first axis: the smallest value with at least ``share`` of the weight at or below it.
+    """Quantile along the first axis, averaged over the shares near the one asked for.
+
+    A plain quantile jumps from one value to the next when the weights change by a rounding error, and with it a score
+    would depend on the order of its frames and on the size of its chunks. The mean of the quantiles of
+    ``share ± 0.05`` moves steadily.
 
     Parameters
     ----------
     values, weights : float32 arrays (time, ...)
         Weights ≥ 0; where all are 0 the smallest value is returned.
     share : float
-        In [0, 1].
+        In [0.05, 0.95].
 
     Returns
     -------
@@ -105,12 +111,17 @@ def weighted_quantile(values: FloatArray, weights: FloatArray, share: float) -> 
     np.float32(3.0)
     """
     order = np.argsort(values, axis=0)
-    cumulative = np.cumsum(np.take_along_axis(weights, order, axis=0), axis=0)
-    # Counting what lies below avoids a search per pixel. The last frame is the answer at the latest.
-    below = (cumulative < np.float32(share) * cumulative[-1]).sum(axis=0)
-    place = np.take_along_axis(order, np.minimum(below, len(values) - 1)[None], axis=0)
-    quantile: FloatArray = np.take_along_axis(values, place, axis=0)[0]
-    return quantile
+    ranked = np.take_along_axis(values, order, axis=0)
+    reached = np.cumsum(np.take_along_axis(weights, order, axis=0), axis=0)
+    total = reached[-1].copy()
+    # What each value covers of the window: its stretch of the cumulative weight, cut to the window's ends.
+    np.clip(reached, np.float32(share - _BREADTH) * total, np.float32(share + _BREADTH) * total, out=reached)
+    covered = np.diff(reached, axis=0, prepend=np.float32(share - _BREADTH) * total[None])
+    window = reached[-1] - np.float32(share - _BREADTH) * total
+    with np.errstate(invalid="ignore"):
+        quantile = (ranked * covered).sum(axis=0) / window
+    result: FloatArray = np.where(window > 0, quantile, ranked[0]).astype(np.float32)
+    return result[()]
 
 
 def closeness(dates: Dates, at: Dates) -> NDArray[np.float64]:
