@@ -36,7 +36,7 @@ from clearsight.simulate.draws import draw_air, draw_date, draw_setting, draw_su
 from clearsight.simulate.surfaces import KINDS, make_surface, surface_cover, surface_reflectance, terrain_light
 
 CLASSES = ("clear", "water", "snow")
-MIX = (*KINDS, "mountain", "snow", "mountain", "snow", "grassland", "desert", "sea", "lake", "desert", "town", "coast")
+MIX = (*KINDS, *("mountain", "snow") * 4, "grassland", "desert", "sea", "lake", "desert", "coast", "sea", "dunes")
 """Kinds in the shares in which they are drawn: the labelled scenes prefer relief, snow, deserts and open water."""
 CELLS = 26
 SHAPE = (CELLS,) * 5
@@ -204,15 +204,15 @@ def report(name: str, real: NDArray[np.float64], halves: NDArray[np.int64], *, p
     if pairs:
         lost = np.where(mine >= 0.1 * real, 0.0, real)
         for drop, label in zip(margins, NAMES, strict=True):
-            columns = zip(real.sum(drop), mine.sum(drop), lost.sum(drop), strict=True)
-            print(f"    {label:8s} real|sim|lost %", " ".join("|".join(f"{100 * v:.0f}" for v in row) for row in columns))
+            rows = zip(real.sum(drop), mine.sum(drop), lost.sum(drop), strict=True)
+            print(f"    {label:8s} real|sim|lost %", " ".join("|".join(f"{100 * v:.0f}" for v in row) for row in rows))
 
 
 def main() -> None:
     """Print coverage, overlap and how easily the simulated pixels are told from real ones, for each class."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path(__file__).parents[2] / "shared" / "data")
-    parser.add_argument("--places", type=int, default=len(MIX) * 12)
+    parser.add_argument("--places", type=int, default=len(MIX) * 10)
     parser.add_argument("--dates", type=int, default=4, help="of each place")
     parser.add_argument("--airs", type=int, default=16, help="suns and airs of each date")
     parser.add_argument("--pixels", type=int, default=2000, help="of a class under each air, at most")

@@ -15,6 +15,7 @@ from clearsight.simulate.layout import Habit, canvas_axes, cut, meander, mixed_p
 from clearsight.simulate.spectra import canopy, deep_water, library, snow, sun_glint, wetted
 from clearsight.simulate.surfaces import (
     KINDS,
+    WHITEST,
     class_names,
     make_surface,
     surface_cover,
@@ -42,7 +43,7 @@ def test_every_kind_gives_reflectance_on_any_shape(kind: str) -> None:
         assert values.dtype == np.float32
         assert np.isfinite(values).all()
         assert values.min() >= 0.0
-        assert values.max() <= 1.0
+        assert values.max() <= WHITEST
         assert values.std() > 0.002  # a place isn't one colour
     assert set(np.unique(place.classes)) <= set(class_names())
 

@@ -23,7 +23,7 @@ LOWEST_SUN: Final = 82.0
 _WARM: Final = {"desert", "dunes", "salt", "savanna", "mangrove"}
 _COLD: Final = {"mountain", "snow"}
 _AT_SEA: Final = {"coast", "sea", "tidal", "mangrove", "wetland"}
-_PLATEAU: Final = {"desert": 0.35, "salt": 0.4, "grassland": 0.3, "snow": 0.3, "mountain": 0.25, "lake": 0.2}
+_PLATEAU: Final = {"desert": 0.2, "salt": 0.25, "grassland": 0.15, "snow": 0.15, "mountain": 0.1}
 """Share of the places of a kind that lie on a plateau: Altiplano, Tibet, Iran, the Rocky Mountains, East Antarctica."""
 
 _AEROSOLS: Final[dict[Aerosol, float]] = {
@@ -56,32 +56,40 @@ def draw_setting(rng: np.random.Generator, *, kind: str) -> Setting:
     >>> draw_setting(np.random.default_rng(1), kind="sea").lift
     0.0
     """
-    tropical = kind in _WARM or (kind not in _COLD and rng.random() < 0.25)
+    tropical = kind in _WARM or (kind not in _COLD and rng.random() < 0.18)
     low, high = (2.0, 38.0) if tropical else (28.0, 72.0)
     if kind in _COLD and rng.random() < 0.35:
         low, high = 55.0, 78.0
     latitude = float(rng.uniform(low, high) * rng.choice([1, 1, -1]))
     if kind in _AT_SEA:
         return Setting(latitude, 0.0)
-    plateau = rng.random() < _PLATEAU.get(kind, 0.12)
-    lift = rng.uniform(800.0, 4300.0) if plateau else rng.exponential(300.0)
+    plateau = rng.random() < _PLATEAU.get(kind, 0.05)
+    lift = rng.uniform(800.0, 4300.0) if plateau else rng.exponential(200.0)
     return Setting(latitude, float(min(lift, 4500.0)))
 
 
 def draw_date(
     rng: np.random.Generator, *, latitude: float, first: datetime.date = datetime.date(2017, 1, 1), days: int = 1825
 ) -> datetime.date:
-    """A date on which the sun is up when the satellite passes; winters and summers alike.
+    """A date on which the sun is up when the satellite passes.
+
+    Three dates in five are drawn so that all heights of the sun that a year offers are alike: what lies under a very
+    low sun is short-lived, and looks like nothing else.
 
     Examples
     --------
     >>> draw_date(np.random.default_rng(1), latitude=50).year
-    2019
+    2018
     """
-    while True:
-        date = first + datetime.timedelta(days=int(rng.integers(days)))
-        if _zenith(date, latitude=latitude, hours=-1.5)[0] < LOWEST_SUN:
-            return date
+    dates = [first + datetime.timedelta(days=int(day)) for day in rng.integers(days, size=40)]
+    zenith = np.array([_sun(date, latitude=latitude, hours=-1.2)[0] for date in dates])
+    up = np.flatnonzero(zenith < LOWEST_SUN)
+    if up.size == 0:
+        return dates[int(zenith.argmin())]
+    if rng.random() < 0.4:
+        return dates[int(up[0])]
+    target = rng.uniform(zenith[up].min(), zenith[up].max())
+    return dates[int(up[np.abs(zenith[up] - target).argmin()])]
 
 
 def draw_sun(rng: np.random.Generator, *, latitude: float, date: datetime.date) -> Geometry:
@@ -102,11 +110,11 @@ def draw_sun(rng: np.random.Generator, *, latitude: float, date: datetime.date) 
     >>> 25 < sun.sun_zenith < 45 and 90 < sun.sun_azimuth < 180
     True
     """
-    # The satellite flies from north-east to south-west: the farther north, the later the local hour. Swaths are wide, and
-    # at high latitudes they overlap.
+    # The satellite flies from north-east to south-west: the farther north, the later the local hour. Swaths are wide
+    # and at high latitudes they overlap.
     later = 0.9 * np.tan(np.deg2rad(np.clip(latitude, -72, 72))) / np.tan(np.deg2rad(72)) - 0.15
     hours = -1.5 + later + rng.normal(0.0, 0.35)
-    zenith, azimuth = _zenith(date, latitude=latitude, hours=hours)
+    zenith, azimuth = _sun(date, latitude=latitude, hours=hours)
     return Geometry(
         sun_zenith=float(np.clip(zenith, 1.0, LOWEST_SUN)),
         sun_azimuth=azimuth,
@@ -140,13 +148,13 @@ def draw_air(rng: np.random.Generator, *, latitude: float, date: datetime.date, 
     """
     phase = np.cos(2 * np.pi * (season(date, latitude=latitude) - 200) / 365.25)
     warmth = 28.0 - 0.0070 * latitude**2 + (0.4 + 0.22 * abs(latitude)) * phase
-    # Clausius and Clapeyron: saturated air holds 7 % more vapour per degree. One day in four the air is far drier: it
+    # Clausius and Clapeyron: saturated air holds 7 % more vapour per degree. One day in six the air is far drier: it
     # comes from the continent, or down from above.
-    humidity = rng.lognormal(-0.9, 0.6) if rng.random() < 0.25 else rng.lognormal(0.1, 0.45)
-    vapour = 0.95 * np.exp(0.062 * (warmth - 5.0)) * humidity * np.exp(-elevation / 1.9)
-    # Every third day is drawn evenly on a logarithmic scale, from the air over Antarctica to thick haze.
-    usual = 0.11 * rng.lognormal(0.0, 0.7)
-    aot = (usual if rng.random() < 0.67 else np.exp(rng.uniform(np.log(0.02), np.log(0.9)))) * np.exp(-elevation / 3.0)
+    humidity = rng.lognormal(-0.8, 0.5) if rng.random() < 1 / 6 else rng.lognormal(0.1, 0.42)
+    vapour = 1.05 * np.exp(0.058 * (warmth - 5.0)) * humidity * np.exp(-elevation / 1.9)
+    # Every fifth day is drawn evenly on a logarithmic scale, from the air over Antarctica to thick haze.
+    usual = 0.10 * rng.lognormal(0.0, 0.75)
+    aot = (usual if rng.random() < 0.8 else np.exp(rng.uniform(np.log(0.02), np.log(0.9)))) * np.exp(-elevation / 3.0)
     ozone = 0.27 + 0.0011 * abs(latitude) + 0.025 * rng.standard_normal()
     return Air(
         aerosol=list(_AEROSOLS)[int(rng.choice(len(_AEROSOLS), p=list(_AEROSOLS.values())))],
@@ -159,7 +167,7 @@ def draw_air(rng: np.random.Generator, *, latitude: float, date: datetime.date, 
     )
 
 
-def _zenith(date: datetime.date, *, latitude: float, hours: float) -> tuple[float, float]:
+def _sun(date: datetime.date, *, latitude: float, hours: float) -> tuple[float, float]:
     """Zenith and azimuth of the sun in degrees, ``hours`` after true noon."""
     tilt = np.deg2rad(-23.44) * np.cos(2 * np.pi * (date.timetuple().tm_yday + 10) / 365.25)
     here, hour = np.deg2rad(latitude), np.deg2rad(15.0 * hours)

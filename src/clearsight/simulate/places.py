@@ -234,7 +234,7 @@ def town_only(sketch: Sketch) -> None:
 def mountain(sketch: Sketch) -> None:
     """Ridges and valleys: woods below, meadows, then rock; snow by the season."""
     treeline = float(np.clip(3900 - 42 * abs(sketch.latitude), 300, 3600))
-    _alps(sketch, base=max(treeline + sketch.rng.uniform(-1100, 250), 150.0), steep=sketch.rng.uniform(0.3, 0.6))
+    _alps(sketch, base=max(treeline + sketch.rng.uniform(-1100, 250), 150.0), steep=sketch.rng.uniform(0.3, 0.75))
     by_height(sketch, treeline=treeline, ice=9e9)
     lakes(sketch, share=0.008, metres=500, pools=[draw_pool(sketch.rng, Cover.LAKE) for _ in range(3)])
 
@@ -243,7 +243,7 @@ def snow(sketch: Sketch) -> None:
     """High or polar ground that is white for most of the year, with glaciers."""
     polar = abs(sketch.latitude) > 60
     base = 500.0 if polar else 2900.0
-    _alps(sketch, base=base, steep=sketch.rng.choice([0.04, 0.3, 0.5], p=[0.2, 0.35, 0.45]))
+    _alps(sketch, base=base, steep=sketch.rng.choice([0.04, 0.35, 0.65], p=[0.15, 0.35, 0.5]))
     by_height(sketch, treeline=base - 800, ice=base + sketch.rng.uniform(-300, 150))
 
 

@@ -27,6 +27,9 @@ Array = NDArray[np.float32]
 KINDS: Final[tuple[str, ...]] = tuple(PLACES)
 """Kinds of site."""
 
+WHITEST: Final = 1.15
+"""Largest reflectance: under a high sun, fresh snow sends more light upwards than an even white sheet."""
+
 _BURNING: Final = {"savanna": 0.8, "grassland": 0.35, "forest": 0.25}
 """Chance of a fire within a year."""
 
@@ -232,7 +235,7 @@ def surface_reflectance(surface: Surface, *, date: datetime.date) -> Array:
     Returns
     -------
     float32 array (13, y, x)
-        Hemispherical-directional reflectance of the surface, 0 … 1, bands in the order of ``bands.BANDS``.
+        Hemispherical-directional reflectance of the surface, 0 … ``WHITEST``, bands in the order of ``bands.BANDS``.
 
     Examples
     --------
@@ -276,7 +279,7 @@ def _render(surface: Surface, *, date: datetime.date) -> tuple[Array, Array, Arr
     bottom = values[:, wet.at]
     snow = _whiten(values, surface, grown_share=snow_share(surface.patches, grown, weather=today), wet=wet, today=today)
     water = _cover_with_water(values, surface, wet, bottom=bottom, snow=snow, date=date, today=today)
-    np.clip(values, 0.0, 1.0, out=values)
+    np.clip(values, 0.0, WHITEST, out=values)
     return values.reshape(13, *shape), water.reshape(shape), snow.reshape(shape)
 
 

@@ -15,6 +15,9 @@ from clearsight.simulate.weather import HEIGHTS, Weather
 Array = NDArray[np.float32]
 
 _STEPS: Final = 48
+_LEVELS: Final = 13
+_CRUST: Final = 2.0
+"""Standard deviations of the state of the snow at one height that are told apart, up and down."""
 
 # Share of the snow that crowns and walls hide from above, and metres of snow that vanish between stones and stalks.
 _HIDING: Final = {
@@ -77,7 +80,10 @@ def lay_snow(
     cover = (share * np.clip(depth / (covered_by + 0.012) - 0.25, 0.0, 1.0)).astype(np.float32)
     colour = _colours(steps, weather=weather, dirt=dirt)
     at = np.flatnonzero(cover > 1e-3)
-    where, here = step[at], cover[at]
+    here = cover[at]
+    # Wind packs snow here and lays it down loose there; the sun melts a crust on one bank and not on the next.
+    crust = (0.75 * texture[at] + 0.45 * fine[at]) * (0.5 * (_LEVELS - 1) / _CRUST) + 0.5 * (_LEVELS - 1)
+    where = step[at] * _LEVELS + np.clip(crust + 0.5, 0, _LEVELS - 1).astype(np.int32)
     drift = (1.0 + 0.02 * fine + 0.025 * texture)[at].astype(np.float32)
     for band in range(13):
         before = values[band][at]
@@ -86,12 +92,17 @@ def lay_snow(
 
 
 def _colours(heights: Array, *, weather: Weather, dirt: tuple[float, float]) -> Array:
-    """Reflectance (13, heights) of snow that coarsens with age and melt, and gets dirty as it melts."""
-    age, melt = (np.interp(heights, HEIGHTS, profile) for profile in (weather.age, weather.melt))
-    grain = np.clip(32e-6 + 22e-6 * np.minimum(age, 25) + 45e-6 * np.minimum(melt, 30), 3e-5, 2e-3).astype(np.float32)
-    old = np.clip(age / 30 + melt / 40, 0.02, 1.0)
-    soot, dust = (np.clip(amount * old, 0.0, 1.0).astype(np.float32) for amount in dirt)
-    return np.ascontiguousarray(snow(grain=grain, soot=soot, dust=dust, sun_zenith=weather.sun_zenith).T)
+    """Reflectance (13, heights * levels) of snow that coarsens with age and melt, and gets dirty as it melts.
+
+    Within a height the levels run from loose, clean snow to crust.
+    """
+    age, melt = (np.interp(heights, HEIGHTS, profile)[:, None] for profile in (weather.age, weather.melt))
+    crust = np.linspace(-_CRUST, _CRUST, _LEVELS)
+    grain = (32e-6 + 22e-6 * np.minimum(age, 25) + 45e-6 * np.minimum(melt, 30)) * np.exp(0.4 * crust)
+    old = np.clip(age / 30 + melt / 40, 0.02, 1.0) * np.exp(0.5 * crust)
+    soot, dust = (np.clip(amount * old, 0.0, 1.0).astype(np.float32).ravel() for amount in dirt)
+    size = np.clip(grain, 2.5e-5, 2e-3).astype(np.float32).ravel()
+    return np.ascontiguousarray(snow(grain=size, soot=soot, dust=dust, sun_zenith=weather.sun_zenith).T)
 
 
 def lake_ice(*, elevation: float, weather: Weather) -> tuple[float, float]:
