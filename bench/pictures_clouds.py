@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 
 from clearsight.simulate.atmosphere import Geometry
 from clearsight.simulate.clouds import KINDS, make_clouds
+from clearsight.simulate.draws import draw_air
 from clearsight.simulate.render import render
 from clearsight.simulate.sensor import observe, regrid
-from clearsight.simulate.sky import Sky, draw_air
+from clearsight.simulate.sky import Sky
 from clearsight.simulate.surfaces import make_surface, surface_reflectance, terrain_light
 from clearsight.simulate.truth import CAUSES
 
@@ -46,7 +47,8 @@ def draw(axes: list[Axes], kind: str, *, place: str, zenith: float, cover: float
     sun = Geometry(sun_zenith=zenith, sun_azimuth=155.0, view_zenith=5.0, view_azimuth=105.0)
     light = terrain_light(surface, sun_zenith=zenith, sun_azimuth=155.0)
     layer = make_clouds(kind, shape=(size, size), seed=seed, cover=cover, elevation=surface.elevation)
-    air = draw_air(seed, latitude=47.0, season=0.7, elevation=float(surface.elevation.mean()) / 1000)
+    height = float(surface.elevation.mean()) / 1000
+    air = draw_air(np.random.default_rng(seed), latitude=47.0, date=day, elevation=height)
     frame = render(
         surface_reflectance(surface, date=day),
         sky=Sky((layer,), air), geometry=sun, light=light, elevation=surface.elevation,

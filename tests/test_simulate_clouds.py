@@ -12,7 +12,7 @@ from clearsight.errors import ArgumentError
 from clearsight.simulate.clouds import KINDS, CloudLayer, make_clouds
 from clearsight.simulate.noise import noise
 from clearsight.simulate.shadows import STRAIGHT, displacement, seen_from, slant_depth, slices, window
-from clearsight.simulate.sky import _draw_cover, draw_air, draw_sky
+from clearsight.simulate.sky import _draw_cover, draw_sky
 
 SHAPE = (48, 56)
 
@@ -193,11 +193,3 @@ def test_a_sky_is_the_same_from_the_same_seed() -> None:
     assert [layer.kind for layer in first.layers] == [layer.kind for layer in second.layers]
     assert first.layers
     assert draw_sky(5, shape=SHAPE, clear=1.0).layers == ()
-
-
-def test_air_is_moist_in_the_tropics_and_thin_on_mountains() -> None:
-    def mean(**where: float) -> float:
-        return float(np.mean([draw_air(seed, **where).water_vapour for seed in range(40)]))
-
-    assert mean(latitude=5.0) > 2 * mean(latitude=60.0, season=0.0)
-    assert mean(elevation=3.0) < 0.5 * mean(elevation=0.0)

@@ -88,6 +88,17 @@ def test_haze_lowers_quality_beyond_the_reference_only() -> None:
     assert 1.0 > values[2] > values[3] > 0.2
 
 
+def test_a_plume_of_smoke_lowers_quality_where_it_lies() -> None:
+    aot = np.full(SHAPE, 0.1, dtype=np.float32)
+    aot[:, 32:] = 1.2
+    frame = render(ground(), sky=Sky(air=Air(aerosol="smoke", aot=aot)), geometry=SUN)
+    assert (frame.q[:, :32] == 1.0).all()
+    assert frame.q[:, 32:].max() < 0.6
+    assert (frame.cause[:, 32:] == 2).all()
+    gain = (frame.toa - frame.clear_toa)[:, :, 32:].mean(axis=(1, 2))
+    assert gain[B02] > gain[B11] + 0.02
+
+
 @given(
     seed=st.integers(0, 1000),
     zenith=st.floats(10, 75),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib.resources import files
@@ -11,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearsight.errors import ArgumentError
-from clearsight.simulate.atmosphere import Aerosol, Air
+from clearsight.simulate.air import Air
 from clearsight.simulate.clouds import DEFAULT_MARGIN, CloudLayer, make_clouds
+from clearsight.simulate.draws import draw_air
 from clearsight.simulate.noise import noise
 
 Array = NDArray[np.float32]
@@ -44,14 +46,6 @@ _THINNER: Final = 0.12
 _PLUME: Final = 0.05
 """How often a plume of smoke or dust crosses the frame."""
 
-_AEROSOLS: Final[dict[Aerosol, float]] = {
-    "continental": 0.55,
-    "maritime": 0.2,
-    "urban": 0.08,
-    "desert": 0.1,
-    "smoke": 0.07,
-}
-
 
 @dataclass(frozen=True)
 class Sky:
@@ -64,49 +58,6 @@ class Sky:
     ahead: bool | NDArray[np.bool_] = True
     """Detectors with odd numbers look ahead, even ones back, which turns the parallax between bands around; (y, x)
     where two detectors meet in the frame: ``sensor.swath(...) % 2 == 1``."""
-
-
-def draw_air(seed: int, *, latitude: float = 45.0, season: float = 0.5, elevation: float = 0.0) -> Air:
-    """Draw usual air: the aerosol, vapour and ozone of a place on a day without a plume.
-
-    Parameters
-    ----------
-    seed : int
-        Any integer.
-    latitude : float
-        Degrees, north positive.
-    season : float
-        0 midwinter … 1 midsummer there.
-    elevation : float
-        Of the ground, km above the sea.
-
-    Returns
-    -------
-    Air
-        Aerosol optical depth at 550 nm mostly 0.03 … 0.4 (median 0.11).
-
-    Examples
-    --------
-    >>> draw_air(1).water_vapour == draw_air(1).water_vapour
-    True
-    """
-    rng = np.random.default_rng([abs(seed), int(seed < 0), 6011])
-    warmth = 28.0 - 0.0070 * latitude**2 + (0.4 + 0.22 * abs(latitude)) * (2 * season - 1)
-    # Clausius and Clapeyron: saturated air holds 7 % more vapour per degree; the column thins out upwards. One day in
-    # six the air is far drier: it comes from the continent, or down from above.
-    humidity = rng.lognormal(-0.9, 0.5) if rng.random() < 1 / 6 else rng.lognormal(0.1, 0.4)
-    vapour = 0.95 * np.exp(0.062 * (warmth - 5.0)) * humidity * np.exp(-elevation / 2.0)
-    aot = 0.11 * rng.lognormal(0.0, 0.65) * np.exp(-elevation / 3.0)
-    ozone = 0.27 + 0.0011 * abs(latitude) + 0.025 * rng.standard_normal()
-    return Air(
-        aerosol=list(_AEROSOLS)[int(rng.choice(len(_AEROSOLS), p=list(_AEROSOLS.values())))],
-        aot=float(np.clip(aot, 0.01, 1.0)),
-        water_vapour=float(np.clip(vapour, 0.05, 7.0)),
-        ozone=float(np.clip(ozone, 0.2, 0.55)),
-        elevation=float(np.clip(elevation, -0.4, 8.0)),
-        aerosol_height=float(rng.uniform(0.8, 3.0)),
-        vapour_height=float(rng.uniform(1.6, 2.4)),
-    )
 
 
 def draw_sky(
@@ -134,7 +85,7 @@ def draw_sky(
     elevation : (y, x) array, optional
         Metres above the sea.
     air : Air, optional
-        The usual air there; a plume may be added. Default: `draw_air` at any latitude and season.
+        The usual air there; a plume may be added. Default: `draws.draw_air` at any latitude and season.
     clear : float, optional
         Chance of a sky without cloud and plume, 0 … 1; default: that of the shipped statistics (about a fifth).
 
@@ -157,7 +108,8 @@ def draw_sky(
     rng = np.random.default_rng([abs(seed), int(seed < 0), 6007])
     if air is None:
         height = 0.0 if elevation is None else float(elevation.mean()) / 1000
-        air = draw_air(seed, latitude=float(rng.uniform(-65, 70)), season=float(rng.random()), elevation=height)
+        day = datetime.date(2020, 1, 1) + datetime.timedelta(days=int(rng.integers(366)))
+        air = draw_air(rng, latitude=float(rng.uniform(-65, 70)), date=day, elevation=height)
     thick, thin = _draw_cover(rng, clear)
     ahead = bool(rng.integers(2))
     if thick or thin:
