@@ -86,8 +86,8 @@ def classes(place: object, *, date: object) -> dict[str, NDArray[np.intp]]:
     cover = {name: share.ravel() for name, share in surface_cover(place, date=date).items()}  # type: ignore[arg-type]
     return {
         "clear": np.flatnonzero((cover["snow"] < 0.15) & (cover["water"] < 0.3)),
-        "water": np.flatnonzero(cover["water"] > 0.9),
-        "snow": np.flatnonzero(cover["snow"] > 0.7),
+        "water": np.flatnonzero(cover["water"] > 0.97),
+        "snow": np.flatnonzero(cover["snow"] > 0.5),
     }
 
 

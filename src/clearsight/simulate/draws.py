@@ -56,7 +56,7 @@ def draw_setting(rng: np.random.Generator, *, kind: str) -> Setting:
     >>> draw_setting(np.random.default_rng(1), kind="sea").lift
     0.0
     """
-    tropical = kind in _WARM or (kind not in _COLD and rng.random() < 0.18)
+    tropical = kind in _WARM or (kind not in _COLD and rng.random() < 0.14)
     low, high = (2.0, 38.0) if tropical else (28.0, 72.0)
     if kind in _COLD and rng.random() < 0.35:
         low, high = 55.0, 78.0
@@ -150,11 +150,11 @@ def draw_air(rng: np.random.Generator, *, latitude: float, date: datetime.date, 
     warmth = 28.0 - 0.0070 * latitude**2 + (0.4 + 0.22 * abs(latitude)) * phase
     # Clausius and Clapeyron: saturated air holds 7 % more vapour per degree. One day in six the air is far drier: it
     # comes from the continent, or down from above.
-    humidity = rng.lognormal(-0.8, 0.5) if rng.random() < 1 / 6 else rng.lognormal(0.1, 0.42)
+    humidity = rng.lognormal(-0.8, 0.5) if rng.random() < 1 / 6 else rng.lognormal(0.12, 0.36)
     vapour = 1.05 * np.exp(0.058 * (warmth - 5.0)) * humidity * np.exp(-elevation / 1.9)
-    # Every fifth day is drawn evenly on a logarithmic scale, from the air over Antarctica to thick haze.
-    usual = 0.10 * rng.lognormal(0.0, 0.75)
-    aot = (usual if rng.random() < 0.8 else np.exp(rng.uniform(np.log(0.02), np.log(0.9)))) * np.exp(-elevation / 3.0)
+    # Every sixth day is drawn evenly on a logarithmic scale, from the air over Antarctica to thick haze.
+    usual = 0.075 * rng.lognormal(0.0, 0.8)
+    aot = (usual if rng.random() < 5 / 6 else np.exp(rng.uniform(np.log(0.02), np.log(0.9)))) * np.exp(-elevation / 3.0)
     ozone = 0.27 + 0.0011 * abs(latitude) + 0.025 * rng.standard_normal()
     return Air(
         aerosol=list(_AEROSOLS)[int(rng.choice(len(_AEROSOLS), p=list(_AEROSOLS.values())))],

@@ -295,11 +295,11 @@ def _whiten(values: Array, surface: Surface, *, grown_share: tuple[Array, Array]
     dampen(values, damp=left.astype(np.float32))
     most, depth = grown_share
     first = surface.first.ravel()
-    dirt = np.random.default_rng([abs(surface.seed), 17]).beta(0.35, 3.0, 2)
+    dirt = np.random.default_rng([abs(surface.seed), 17]).beta(0.5, 2.5, 2)
     return lay_snow(
         values, elevation=surface.elevation.ravel(), texture=surface.coarse.ravel(), fine=surface.fine.ravel(),
         share=(most[first] * (1 - flats)).astype(np.float32), covered_by=depth[first], weather=today,
-        dirt=(0.35 * float(dirt[0]), 0.6 * float(dirt[1])),
+        dirt=(0.35 * float(dirt[0]), 0.9 * float(dirt[1])),
     )  # fmt: skip
 
 
