@@ -1,6 +1,6 @@
 """How much of the real world's clear, water and snow pixels the simulated ground can look like.
 
-    python bench/surface_coverage.py --data ../shared/data [--places 336] [--workers 2]
+    python bench/surface_coverage.py --data ../shared/data [--places 264] [--workers 2]
 
 Real: joint histograms of five top-of-atmosphere features over labelled Sentinel-2 L1C pixels (Hollstein et al. 2016):
 B03, B09-B01, (B10-B02)/(B10+B02), B12, (B02-B8A)/(B02+B8A). Simulated: places of every kind on several dates, each
@@ -100,7 +100,8 @@ def seen(
     smooth = coarsened(ground[:COARSE])
     ground = np.concatenate([smooth, ground[COARSE:]])
     toa = to_toa(ground, air, lit=np.concatenate([lit_ground / np.maximum(smooth, 1e-4), fine]))
-    toa += rng.standard_normal(toa.shape, dtype=np.float32) * (np.float32(4e-4) + np.float32(0.004) * toa)
+    floor = np.array([1e-4] * COARSE + [3e-4] * (len(USED) - COARSE), dtype=np.float32)[:, None, None]
+    toa += rng.standard_normal(toa.shape, dtype=np.float32) * (floor + np.float32(0.003) * toa)
     return np.maximum(np.round(toa * 1e4), 1) / np.float32(1e4)
 
 
@@ -212,10 +213,10 @@ def main() -> None:
     """Print coverage, overlap and how easily the simulated pixels are told from real ones, for each class."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path(__file__).parents[2] / "shared" / "data")
-    parser.add_argument("--places", type=int, default=len(MIX) * 10)
+    parser.add_argument("--places", type=int, default=len(MIX) * 8)
     parser.add_argument("--dates", type=int, default=4, help="of each place")
-    parser.add_argument("--airs", type=int, default=16, help="suns and airs of each date")
-    parser.add_argument("--pixels", type=int, default=2000, help="of a class under each air, at most")
+    parser.add_argument("--airs", type=int, default=24, help="suns and airs of each date")
+    parser.add_argument("--pixels", type=int, default=1500, help="of a class under each air, at most")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--pairs", action="store_true", help="print which features miss what")
     arguments = parser.parse_args()
@@ -229,7 +230,7 @@ def main() -> None:
     ]
     for number, found in enumerate(every_place(tasks, workers=arguments.workers)):
         for name, (index, times) in found.items():
-            # Kinds come in turn, an odd number of them: halves hold all kinds.
+            # Kinds come in turn: every other round of them is a half.
             counts[name][number // len(MIX) % 2, index] += times
     print(f"{arguments.places} places in {time.perf_counter() - start:.0f} s")
     for name in CLASSES:

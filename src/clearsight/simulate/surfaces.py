@@ -299,7 +299,7 @@ def _whiten(values: Array, surface: Surface, *, grown_share: tuple[Array, Array]
     return lay_snow(
         values, elevation=surface.elevation.ravel(), texture=surface.coarse.ravel(), fine=surface.fine.ravel(),
         share=(most[first] * (1 - flats)).astype(np.float32), covered_by=depth[first], weather=today,
-        dirt=(0.35 * float(dirt[0]), 0.9 * float(dirt[1])),
+        dirt=(0.05 + 0.35 * float(dirt[0]), 0.06 + 0.9 * float(dirt[1])),
     )  # fmt: skip
 
 

@@ -99,7 +99,7 @@ def _colours(heights: Array, *, weather: Weather, dirt: tuple[float, float]) -> 
     age, melt = (np.interp(heights, HEIGHTS, profile)[:, None] for profile in (weather.age, weather.melt))
     crust = np.linspace(-_CRUST, _CRUST, _LEVELS)
     grain = (32e-6 + 15e-6 * np.minimum(age, 25) + 18e-6 * np.minimum(melt, 30)) * np.exp(0.4 * crust)
-    old = np.clip(age / 30 + melt / 40, 0.08, 1.0) * np.exp(0.5 * crust)
+    old = np.clip(age / 30 + melt / 40, 0.2, 1.0) * np.exp(0.5 * crust)
     soot, dust = (np.clip(amount * old, 0.0, 1.0).astype(np.float32).ravel() for amount in dirt)
     size = np.clip(grain, 2.5e-5, 1.5e-3).astype(np.float32).ravel()
     return np.ascontiguousarray(snow(grain=size, soot=soot, dust=dust, sun_zenith=weather.sun_zenith).T)

@@ -1,0 +1,74 @@
+"""Settings, suns and airs as they are drawn: against astronomy, and against what is known of the air."""
+
+from __future__ import annotations
+
+import datetime
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clearsight.simulate.draws import LOWEST_SUN, Setting, draw_air, draw_date, draw_setting, draw_sun
+from clearsight.simulate.surfaces import KINDS
+from clearsight.simulate.weather import season, sun_zenith
+
+
+def rng_of(seed: int) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+@settings(deadline=None, max_examples=60, derandomize=True)
+@given(st.integers(0, 10**6), st.floats(-78, 78), st.sampled_from(KINDS))
+def test_what_is_drawn_is_a_valid_scene_and_always_the_same(seed: int, latitude: float, kind: str) -> None:
+    def draw() -> tuple[object, ...]:
+        rng = rng_of(seed)
+        date = draw_date(rng, latitude=latitude)
+        sun = draw_sun(rng, latitude=latitude, date=date)
+        air = draw_air(rng, latitude=latitude, date=date, elevation=rng.uniform(0, 5))
+        return draw_setting(rng, kind=kind), date, sun, air
+
+    assert draw() == draw()
+    setting = draw()[0]
+    assert isinstance(setting, Setting)
+    assert abs(setting.latitude) <= 78
+    assert 0 <= setting.lift <= 4500
+
+
+@pytest.mark.parametrize("latitude", [-60, -35, 0, 35, 60])
+@pytest.mark.parametrize("month", [3, 6, 9])
+def test_the_sun_is_where_astronomy_puts_it_in_mid_morning(latitude: float, month: int) -> None:
+    date = datetime.date(2020, month, 21)
+    drawn = [draw_sun(rng_of(seed), latitude=latitude, date=date) for seed in range(60)]
+    zenith = np.array([sun.sun_zenith for sun in drawn])
+    noon = min(abs(latitude - 23.44 * {3: 0, 6: 1, 9: 0}[month]), LOWEST_SUN)
+    assert zenith.min() > noon - 1.5  # never higher than at noon
+    assert abs(np.median(zenith) - min(sun_zenith(date, latitude=latitude), LOWEST_SUN)) < 10
+    azimuth = np.array([sun.sun_azimuth for sun in drawn])
+    assert (azimuth < 185).mean() > 0.9  # in the east before noon
+
+
+def test_winters_with_a_sun_below_the_horizon_are_not_drawn() -> None:
+    for seed in range(40):
+        date = draw_date(rng_of(seed), latitude=72)
+        assert 60 < season(date, latitude=72) < 300
+
+
+def test_air_is_moist_where_it_is_warm_and_dry_where_it_is_high_or_cold() -> None:
+    def median(latitude: float, month: int, elevation: float) -> float:
+        date = datetime.date(2020, month, 15)
+        airs = [draw_air(rng_of(s), latitude=latitude, date=date, elevation=elevation) for s in range(150)]
+        return float(np.median([air.water_vapour for air in airs]))
+
+    assert 3.0 < median(5, 7, 0) < 6.0  # g/cm2, tropical lowland
+    assert 0.2 < median(55, 1, 0) < 1.0  # continental winter
+    assert median(45, 7, 0) > 2 * median(45, 1, 0)
+    assert median(30, 7, 4.5) < 0.15 * median(30, 7, 0)
+
+
+def test_settings_lie_where_their_kind_does() -> None:
+    seas = [draw_setting(rng_of(seed), kind="sea") for seed in range(50)]
+    deserts = [draw_setting(rng_of(seed), kind="desert") for seed in range(80)]
+    assert {sea.lift for sea in seas} == {0.0}
+    assert max(abs(desert.latitude) for desert in deserts) <= 38
+    assert max(desert.lift for desert in deserts) > 2000
