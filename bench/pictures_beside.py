@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 
 from clearsight.simulate.air import Geometry
 from clearsight.simulate.clouds import make_clouds
+from clearsight.simulate.draws import draw_air
 from clearsight.simulate.render import render
 from clearsight.simulate.sensor import observe, regrid
-from clearsight.simulate.sky import Sky, draw_air
+from clearsight.simulate.sky import Sky
 from clearsight.simulate.surfaces import make_surface, surface_reflectance, terrain_light
 
 mpl.use("Agg")
@@ -113,7 +114,8 @@ def simulated(look: Look, *, number: int, seed: int) -> Picture:
         layers = (
             make_clouds(sky[0], shape=shape, seed=seed, cover=sky[1], elevation=place.elevation, pixel=look.pixel),
         )
-    air = draw_air(seed, latitude=look.latitude, season=0.5, elevation=float(place.elevation.mean()) / 1000)
+    height = float(place.elevation.mean()) / 1000
+    air = draw_air(np.random.default_rng(seed), latitude=look.latitude, date=look.date, elevation=height)
     frame = render(
         surface_reflectance(place, date=look.date),
         sky=Sky(layers, air),
