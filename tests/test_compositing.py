@@ -185,3 +185,210 @@ def test_unwritable_folder_is_told_and_nothing_is_left(tmp_path: Path):
     with pytest.raises(OutputError, match="can't be written"):
         write_composite(image, tmp_path / "file" / "image.tif")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def _numbers(seed: int, shape: tuple[int, int, int], kind: str, nodata: int | None) -> np.ndarray:
+    """Integers over their whole range, its ends, and many ties; nodata here and there."""
+    rng = np.random.default_rng(seed)
+    span = np.iinfo(kind)
+    values = rng.choice([span.min, span.max, 1, 2, 3], shape)
+    values = np.where(rng.random(shape) < 0.6, rng.integers(span.min, span.max, shape, endpoint=True), values)
+    if nodata is not None:
+        values[rng.random(shape) < 0.2] = nodata
+    return values.astype(kind)
+
+
+def _masked(values: np.ndarray, clear: np.ndarray, nodata: int | None) -> np.ma.MaskedArray:
+    gone = (
+        np.isnan(values) if values.dtype.kind == "f" else np.zeros_like(clear) if nodata is None else values == nodata
+    )
+    return np.ma.masked_array(values, mask=gone | ~clear)
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    seed=st.integers(0, 999),
+    shape=shapes,
+    kind=st.sampled_from(["uint8", "uint16", "int16"]),
+    nodata=st.sampled_from([None, 0, 3, 255]),
+    clear=st.sampled_from([0.0, 0.1, 0.5, 1.0]),
+)
+def test_integers_equal_masked_arrays_without_being_decoded(seed, shape, kind, nodata, clear):
+    shown = np.random.default_rng(seed).random(shape) < clear
+    bands = [_numbers(seed + number, shape, kind, nodata) for number in range(2)]
+    medians, count = median_over_time(bands, clear=shown, nodata=[nodata] * 2, workers=2)
+    masked = [_masked(band, shown, nodata) for band in bands]
+    for median, band in zip(medians, masked, strict=True):
+        expected = np.ma.median(band.astype(np.float64), axis=0).filled(np.nan)
+        np.testing.assert_array_equal(median, expected.astype(np.float32))
+    np.testing.assert_array_equal(count, (~masked[0].mask & ~masked[1].mask).sum(0))
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    seed=st.integers(0, 999),
+    shape=shapes,
+    kind=st.sampled_from(["float32", "uint16", "int16"]),
+    percentile=st.sampled_from([0, 5, 25, 50, 62.5, 99, 100]),
+)
+def test_percentile_equals_numpy_of_what_is_clear(seed, shape, kind, percentile):
+    values = _random(seed, shape, 0.4, low=-0.3) if kind == "float32" else _numbers(seed, shape, kind, 3)
+    band = _stack(B04=values)
+    band.B04.attrs["nodata"] = 3
+    image = composite(band, method="percentile", percentile=percentile)
+    masked = _masked(values, np.ones(shape, bool), 3)
+    for place in np.ndindex(shape[1:]):
+        column = masked[:, *place].compressed().astype(np.float64)
+        expected = np.float32(np.percentile(column, percentile)) if column.size else np.float32("nan")
+        np.testing.assert_array_equal(image.B04.values[place], expected)
+
+
+@pytest.mark.parametrize("coded", [False, True])
+@pytest.mark.parametrize("kind", ["float32", "uint16"])
+@pytest.mark.parametrize("method", ["median", "mean", "percentile", "geomedian", "medoid"])
+def test_masking_within_equals_masking_before(method, kind, coded):
+    shape = (11, 13, 9)
+    stored = np.random.default_rng(4).integers(90, 140, shape).astype(np.uint8)
+    stored[np.random.default_rng(5).random(shape) < 0.1] = 255
+    numbers = {name: _numbers(number, shape, "uint16", 0) for number, name in enumerate(("B02", "B04"))}
+    floats = {name: np.where(band == 0, np.nan, band).astype(np.float32) for name, band in numbers.items()}
+    stack = _stack(**(numbers if kind == "uint16" else floats), cs_cdf=stored if coded else decode(stored))
+    for name in numbers:
+        stack[name].attrs["nodata"] = 0
+    within = composite(stack, method=method, by="cs_cdf", spread=True)
+    before = composite(keep_clear(_stack(**floats, cs_cdf=decode(stored))), method=method, spread=True)
+    for name in ("B02", "B04", "count", "B04_spread"):
+        np.testing.assert_array_equal(within[name].values, before[name].values)
+
+
+def test_spread_is_the_deviation_from_the_median():
+    values = _random(3, (12, 6, 5), 0.3)
+    image = composite(_stack(B04=values), method="mean", spread=True)
+    away = np.abs(values - _oracle(values))
+    np.testing.assert_array_equal(image.B04_spread, _oracle(away))
+
+
+def test_weighted_mean_weighs_by_the_score():
+    values, score = _random(3, (12, 6, 5), 0.3), _random(4, (12, 6, 5), 0.1)
+    image = composite(_stack(B04=values, cs=score), method="weighted_mean", by="cs", threshold=0.2)
+    kept = np.isfinite(values) & (score >= np.float32(0.2))
+    weight = np.where(kept, score, 0).astype(float)
+    expected = (np.nan_to_num(values.astype(float)) * weight).sum(0) / weight.sum(0)
+    np.testing.assert_allclose(image.B04, expected, rtol=1e-6)
+
+
+def test_geometric_median_is_where_the_summed_distance_is_least():
+    bands = [_random(number, (9, 5, 4), 0.2) for number in range(3)]
+    image = composite(_stack(B02=bands[0], B03=bands[1], B04=bands[2]), method="geomedian")
+    points = np.stack(bands)
+    points[:, np.isnan(points).any(axis=0)] = np.nan
+    found = np.stack([image[name].values for name in ("B02", "B03", "B04")])
+
+    def cost(place: np.ndarray) -> np.ndarray:
+        return np.nansum(np.sqrt(((points - place[:, None]) ** 2).sum(0)), axis=0)
+
+    seen = image["count"].values > 0
+    least = cost(found.astype(float))
+    for step in np.concatenate([np.eye(3), -np.eye(3)]):
+        assert (least <= cost(found + 1e-3 * step[:, None, None]) + 1e-6)[seen].all()
+
+
+def test_geometric_median_of_equals_is_one_of_them():
+    values = np.float32([0.3, 0.3, 0.3, 0.9, 0.1]).reshape(5, 1, 1)
+    image = composite(_stack(B02=values, B04=values), method="geomedian")
+    assert image.B02.item() == pytest.approx(0.3, abs=1e-4)
+
+
+def test_medoid_is_a_frame_that_was_seen():
+    bands = [_random(number, (8, 4, 5), 0.2) for number in range(2)]
+    stack = _stack(B02=bands[0], B04=bands[1])
+    image = composite(stack, method="medoid", date=True)
+    points = np.where(np.isnan(bands[0]) | np.isnan(bands[1]), np.nan, np.stack(bands)).astype(float)
+    sums = np.nansum(np.sqrt(((points[:, :, None] - points[:, None]) ** 2).sum(0)), axis=1)
+    sums[np.isnan(points[0])] = np.inf
+    for place in np.ndindex(4, 5):
+        if np.isinf(sums[:, *place]).all():
+            assert np.isnat(image.date.values[place])
+            continue
+        frame = int(np.flatnonzero(image.date.values[place] == stack.time.values)[0])
+        assert sums[frame, *place] <= sums[:, *place].min() + 1e-9
+        assert image.B02.values[place] == bands[0][frame, *place]
+        assert image.B04.values[place] == bands[1][frame, *place]
+
+
+def _one_pixel(**bands: list[float]) -> xr.Dataset:
+    return _stack(**{name: np.float32(values).reshape(-1, 1, 1) for name, values in bands.items()})
+
+
+@pytest.mark.parametrize(
+    ("more", "near", "frame"),
+    [
+        ({"cs_cdf": [0.7, 1, 0.9, 1]}, None, 1),
+        ({"cs_cdf": [1, 1, 1, 1], "cs": [0.5, 0.6, 0.9, 0.8]}, None, 2),
+        ({"cs_cdf": [1, 1, 1, 1], "cs": [0.9, 0.9, 0.2, 0.9]}, "2023-01-20", 3),
+        ({"cs_cdf": [1, 1, 1, 1]}, "2023-01-07", 1),
+        ({"cs_cdf": [1, 1, 1, 1], "B02": [0.3, 0.2, 0.1, 0.2]}, None, 2),
+        ({"cs_cdf": [1, 1, 1, 1], "B02": [0.2, 0.2, 0.2, 0.2]}, None, 0),
+        ({"cs_cdf": [1, 1, 0.8, np.nan], "B02": [np.nan, np.nan, 0.4, 0.1]}, None, 2),
+    ],
+)
+def test_best_breaks_ties_in_the_order_it_tells(more, near, frame):
+    stack = _one_pixel(B04=[0.1, 0.2, 0.3, 0.4], **more)
+    image = composite(stack, method="best", near=near, date=True)
+    assert image.date.values.item() == stack.time.values[frame].item()
+    assert image.B04.item() == stack.B04.values[frame].item()
+
+
+@pytest.mark.parametrize("method", ["median", "best"])
+def test_too_few_observations_are_none(method):
+    stack = _stack(B04=_random(1, (6, 9, 9), 0.6), cs=_random(2, (6, 9, 9), 0.0))
+    free, ruled = (composite(stack, method=method, minimum=minimum) for minimum in (0, 3))
+    enough = free["count"].values >= 3
+    assert 0 < enough.sum() < enough.size
+    np.testing.assert_array_equal(ruled.B04, np.where(enough, free.B04, np.nan))
+    np.testing.assert_array_equal(ruled["count"], free["count"])
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    seed=st.integers(0, 99),
+    shape=shapes,
+    chunks=st.tuples(st.integers(1, 9), st.integers(1, 5), st.integers(1, 5)),
+    method=st.sampled_from(["median", "weighted_mean", "percentile", "geomedian", "medoid", "best"]),
+)
+def test_every_method_is_the_same_lazily(seed, shape, chunks, method):
+    bands = {name: _random(seed + number, shape, 0.3) for number, name in enumerate(("B02", "B04", "B08", "cs"))}
+    stack = _stack(**bands)
+    keywords = {"method": method, "by": "cs", "threshold": 0.3, "spread": True, "date": method in ("medoid", "best")}
+    lazy = composite(stack.chunk(dict(zip(("time", "y", "x"), chunks, strict=True))), **keywords)
+    assert all(variable.chunks for variable in lazy.data_vars.values())
+    xr.testing.assert_identical(lazy.compute(scheduler="synchronous"), composite(stack, **keywords))
+
+
+def test_what_cannot_be_is_told():
+    stack = _stack(B04=_random(1, (2, 2, 2), 0))
+    with pytest.raises(ArgumentError, match="'best' needs a score"):
+        composite(stack, method="best")
+    with pytest.raises(ArgumentError, match="mixes dates"):
+        composite(stack, date=True)
+    with pytest.raises(ArgumentError, match="percentile=101"):
+        composite(stack, method="percentile", percentile=101)
+    with pytest.raises(ArgumentError, match="minimum=-1"):
+        composite(stack, minimum=-1)
+    with pytest.raises(ArgumentError, match="near='someday'"):
+        composite(stack.assign(cs=stack.B04), method="best", near="someday")
+    with pytest.raises(ArgumentError, match="by='cs'"):
+        composite(stack, by="cs")
+
+
+def test_file_of_numbers_and_dates_keeps_them(tmp_path: Path):
+    stack = _stack(B04=_numbers(1, (5, 40, 30), "uint8", 0), cs=_random(2, (5, 40, 30), 0.4))
+    stack.B04.attrs["nodata"] = 0
+    image = composite(stack, method="best", date=True)
+    with rasterio.open(write_composite(image, tmp_path / "image.tif")) as file:
+        b04, count, date = file.read(masked=True)
+        assert file.scales == (1.0, 1.0, 1.0)
+    np.testing.assert_array_equal(np.ma.filled(b04.astype(float), np.nan), image.B04)
+    np.testing.assert_array_equal(count, image["count"])
+    days = np.ma.filled(date.astype("int64"), np.iinfo("int64").min).astype("datetime64[D]")
+    np.testing.assert_array_equal(days, image.date.values.astype("datetime64[D]"))

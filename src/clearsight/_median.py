@@ -10,11 +10,12 @@ middle of what is there lies in the middle of the planes, whatever the number th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +23,9 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
 Keys = NDArray[np.unsignedinteger[Any]]
+_Number = TypeVar("_Number", bound=np.generic)
 
-_WORKSPACE: Final = 1 << 20
+_WORKSPACE: Final = 1 << 21
 """Values per block, measured: smaller blocks fit a nearer cache, but two threads then wait for each other's calls."""
 
 _SHORTEST: Final = 1024
@@ -31,7 +33,12 @@ _SHORTEST: Final = 1024
 
 _MAGNITUDE: Final = np.uint32(0x7FFFFFFF)
 
-_KEYS: Final = {"float32": np.uint32, "uint8": np.uint8, "uint16": np.uint16, "int16": np.uint16}
+_KEYS: Final[dict[str, type[np.unsignedinteger[Any]]]] = {
+    "float32": np.uint32,
+    "uint8": np.uint8,
+    "uint16": np.uint16,
+    "int16": np.uint16,
+}
 """Types of values that float32 holds exactly, with the unsigned integers that their bits fit."""
 
 KINDS: Final = tuple(_KEYS)
@@ -77,10 +84,10 @@ def median_over_time(
     medians = [np.full(flat[0].shape[1], np.nan, np.float32) for _ in flat]
     count = np.zeros(flat[0].shape[1], np.uint16)
 
-    def work(block: slice) -> None:
+    def work(block: slice, room: Room) -> None:
         values = [band[:, block] for band in flat]
         missing = missing_of(values, None if seen is None else seen[:, block], nodata or [None] * len(flat))
-        for median, middle in zip(medians, medians_of(values, missing), strict=True):
+        for median, middle in zip(medians, medians_of(values, missing, room=room), strict=True):
             median[block] = middle
         count[block] = count_of(missing)
 
@@ -88,22 +95,56 @@ def median_over_time(
     return [median.reshape(shape) for median in medians], count.reshape(shape)
 
 
-def in_blocks(work: Callable[[slice], None], *, pixels: int, frames: int, workers: int) -> None:
+class Room:
+    """Memory that a thread uses again for every block: fresh memory costs a page fault every 4 KiB."""
+
+    def __init__(self) -> None:
+        self._bytes: dict[str, NDArray[np.uint8]] = {}
+
+    def array(self, name: str, shape: tuple[int, ...], kind: type[_Number]) -> NDArray[_Number]:
+        """Give an array whose content is left over from before; it is the same memory for the same name.
+
+        Parameters
+        ----------
+        name : str
+            What it is for.
+        shape : tuple of int
+            Its shape.
+        kind : type
+            Its NumPy type.
+
+        Returns
+        -------
+        array
+        """
+        size = math.prod(shape) * np.dtype(kind).itemsize
+        if name not in self._bytes or self._bytes[name].size < size:
+            self._bytes[name] = np.empty(size, np.uint8)
+        return self._bytes[name][:size].view(kind).reshape(shape)
+
+
+def in_blocks(work: Callable[[slice, Room], None], *, pixels: int, frames: int, workers: int) -> None:
     """Do ``work`` for every block of ``pixels``, in ``workers`` threads; nothing where there is no frame.
 
     Parameters
     ----------
     work : callable
-        Takes the slice of pixels.
+        Takes the slice of pixels, and the thread's memory.
     pixels, frames : int
         Size of the whole, which decides how long a block is.
     workers : int
         Threads.
     """
-    if frames:
-        with ThreadPoolExecutor(workers) as pool:
-            # list: an exception of a worker has to come out here
-            list(pool.map(work, _blocks(pixels, frames)))
+    blocks = list(_blocks(pixels, frames)) if frames else []
+
+    def several(mine: list[slice]) -> None:
+        room = Room()
+        for block in mine:
+            work(block, room)
+
+    with ThreadPoolExecutor(workers) as pool:
+        # list: an exception of a worker has to come out here
+        list(pool.map(several, [blocks[first::workers] for first in range(min(workers, len(blocks)))]))
 
 
 def missing_of(values: Sequence[NDArray[Any]], clear: Bools | None, nodata: Sequence[float | None]) -> list[Bools]:
@@ -125,13 +166,20 @@ def missing_of(values: Sequence[NDArray[Any]], clear: Bools | None, nodata: Sequ
     hidden = np.zeros(values[0].shape, bool) if clear is None else ~clear
     missing: list[Bools] = []
     for band, number in zip(values, nodata, strict=True):
-        if band.dtype.kind != "f" and number is None:
+        if not _may_miss(band, number):
             missing.append(hidden)
             continue
         own = np.isnan(band) if band.dtype.kind == "f" else band == number
         own |= hidden
         missing.append(next((same for same in (hidden, *missing) if np.array_equal(same, own)), own))
     return missing
+
+
+def _may_miss(band: NDArray[Any], number: float | None) -> bool:
+    """False when no value can be missing: finding the smallest and the largest is quicker than comparing them all."""
+    if band.dtype.kind == "f":
+        return True
+    return number is not None and bool(band.size) and bool(band.min() <= number <= band.max())
 
 
 def count_of(missing: Sequence[Bools]) -> NDArray[np.uint16]:
@@ -141,16 +189,19 @@ def count_of(missing: Sequence[Bools]) -> NDArray[np.uint16]:
     # Adding bytes is several times as fast as counting bools; it overflows from 256 on.
     narrow = np.uint8 if len(gaps) < 256 else np.uint16
     lost = np.add.reduce(gaps.view(np.uint8), axis=0, dtype=narrow)
-    return np.uint16(len(gaps)) - lost
+    count: NDArray[np.uint16] = np.uint16(len(gaps)) - lost
+    return count
 
 
-def medians_of(values: Sequence[NDArray[Any]], missing: Sequence[Bools]) -> Iterator[Floats]:
+def medians_of(values: Sequence[NDArray[Any]], missing: Sequence[Bools], *, room: Room) -> Iterator[Floats]:
     """Median of each band, one after the other.
 
     Parameters
     ----------
     values, missing : sequences of arrays, each (time, pixel)
         See ``missing_of``.
+    room : Room
+        Memory to work in.
 
     Yields
     ------
@@ -161,8 +212,8 @@ def medians_of(values: Sequence[NDArray[Any]], missing: Sequence[Bools]) -> Iter
     for band, gaps in zip(values, missing, strict=True):
         kind = _KEYS[band.dtype.name]
         if fence is None or of != (id(gaps), kind):
-            of, fence = (id(gaps), kind), _fence(gaps, kind)
-        yield _median(band, fence)
+            of, fence = (id(gaps), kind), _fence(gaps, kind, room)
+        yield _median(band, fence, room)
 
 
 def percentiles_of(
@@ -185,8 +236,8 @@ def percentiles_of(
     for band, gaps in zip(values, missing, strict=True):
         frames, pixels = band.shape
         keys = np.empty((frames + 1, pixels), _KEYS[band.dtype.name])
-        signed = _to_keys(band, out=keys[:-1])
-        keys[:-1] |= -gaps.astype(keys.dtype)
+        signed = _has_sign(band)
+        np.bitwise_or(_to_keys(band, keys.dtype, signed=signed), -gaps.astype(keys.dtype), out=keys[:-1])
         plane = _sort(keys, _network(frames, needed=frozenset(range(frames))))
         count = frames - gaps.sum(axis=0)
         rank = np.maximum(count - 1, 0) * (percentile / 100)
@@ -194,8 +245,7 @@ def percentiles_of(
         high = np.minimum(low + 1, np.maximum(count - 1, 0))
         pixel = np.arange(pixels)
         below, above = (
-            _to_values(keys[plane[ranks], pixel], band.dtype, signed=signed).astype(np.float64)
-            for ranks in (low, high)
+            _to_values(keys[plane[ranks], pixel], band.dtype, signed=signed).astype(np.float64) for ranks in (low, high)
         )
         yield np.where(count == 0, np.nan, _between(below, above, rank - low))
 
@@ -210,51 +260,52 @@ def _between(below: NDArray[np.float64], above: NDArray[np.float64], share: NDAr
 class _Fence:
     """What takes the place of missing values: of a pixel's first the top, of its second the bottom, and so on."""
 
-    there: Bools
-    """Frames of which anything is there, (time,)."""
+    there: NDArray[np.intp]
+    """Frames of which anything is there, (frame,)."""
     keep: Keys
     """Bits of these frames' values to keep: all, or none, (frame, pixel)."""
     fill: Keys
     """Bits to put in their place, (frame, pixel)."""
-    even: Bools
-    """Pixels with an even number of values, (pixel,)."""
+    even: Keys
+    """All bits where the number of values is even, none where it is odd, (pixel,)."""
     none: Bools
     """Pixels without any, (pixel,)."""
 
 
-def _fence(gaps: Bools, kind: type[np.unsignedinteger[Any]]) -> _Fence:
-    there = ~gaps.all(axis=1)
-    lost = (gaps if there.all() else gaps[there]).astype(kind)
-    np.negative(lost, out=lost)
-    fill = np.empty_like(lost)
-    odd, none = np.zeros(lost.shape[1], kind), np.full(lost.shape[1], -1).astype(kind)
-    for plane, bits in zip(lost, fill, strict=True):
-        odd ^= plane
-        none &= plane
-        np.bitwise_and(odd, plane, out=bits)
-    even = (odd != 0) == bool(len(lost) % 2)
-    return _Fence(there, np.invert(lost, out=lost), fill, even, none != 0)
+def _fence(gaps: Bools, kind: type[np.unsignedinteger[Any]], room: Room) -> _Fence:
+    there = np.flatnonzero(~gaps.all(axis=1))
+    shape = len(there), gaps.shape[1]
+    keep, fill = room.array("keep", shape, kind), room.array("fill", shape, kind)
+    odd, none = np.zeros(shape[1], kind), np.full(shape[1], np.iinfo(kind).max, kind)
+    # Plane by plane, so that a plane is still in the nearest cache when it is needed next.
+    for frame, lost, bits in zip(there, keep, fill, strict=True):
+        np.negative(gaps[frame], out=lost, dtype=kind, casting="unsafe")
+        odd ^= lost
+        none &= lost
+        np.bitwise_and(odd, lost, out=bits)
+        np.invert(lost, out=lost)
+    return _Fence(there, keep, fill, odd if len(there) % 2 else ~odd, none != 0)
 
 
-def _median(values: NDArray[Any], fence: _Fence) -> Floats:
+def _median(values: NDArray[Any], fence: _Fence, room: Room) -> Floats:
     frames, pixels = fence.keep.shape
     if not frames:
         return np.full(pixels, np.nan, np.float32)
-    keys = np.empty((frames + 1, pixels), fence.keep.dtype)
-    signed = _to_keys(values if fence.there.all() else values[fence.there], out=keys[:-1])
-    keys[:-1] &= fence.keep
-    keys[:-1] |= fence.fill
-    lower, upper = (frames - 1) // 2, frames // 2
-    if frames % 2 and fence.even.any():
-        # An even number of values among an odd number of frames leaves one missing more at the top than at the bottom.
-        lower = max(lower - 1, 0)
-    plane = _sort(keys, _network(frames, needed=frozenset(range(lower, upper + 1))))
-    low, high = (_to_values(keys[plane[rank]], values.dtype, signed=signed) for rank in (lower, upper))
-    if frames % 2:
-        low = np.where(fence.even, low, high)
-    else:
-        high = np.where(fence.even, high, low)
-    return np.where(fence.none, np.float32(np.nan), (low + high) / np.float32(2))
+    keys = room.array("keys", (frames + 1, pixels), fence.keep.dtype.type)
+    signed = _has_sign(values)
+    for key, frame, keep, fill in zip(keys, fence.there, fence.keep, fence.fill, strict=False):
+        np.bitwise_and(_to_keys(values[frame], keys.dtype, signed=signed), keep, out=key)
+        np.bitwise_or(key, fill, out=key)
+    # Of an odd number of frames, an even number of values leaves one missing more at the top than at the bottom.
+    lower, upper = max(frames // 2 - 1, 0), frames // 2
+    plane = _sort(keys, _network(frames, needed=frozenset((lower, upper))))
+    low, high = keys[plane[lower]], keys[plane[upper]]
+    single = low if frames % 2 == 0 else high
+    low, high = (single ^ ((single ^ end) & fence.even) for end in (low, high))
+    middle = _to_values(low, values.dtype, signed=signed) + _to_values(high, values.dtype, signed=signed)
+    middle *= np.float32(0.5)
+    np.copyto(middle, np.float32(np.nan), where=fence.none)
+    return middle
 
 
 def _blocks(pixels: int, frames: int) -> Iterator[slice]:
@@ -263,26 +314,26 @@ def _blocks(pixels: int, frames: int) -> Iterator[slice]:
         yield slice(start, min(start + step, pixels))
 
 
-def _to_keys(values: NDArray[Any], *, out: Keys) -> bool:
-    """Write unsigned integers that order like ``values``; return whether negative values had to be turned.
+def _has_sign(values: NDArray[Any]) -> bool:
+    """Whether there are float32 with a sign bit; without, their bits order as they are."""
+    return values.dtype == np.float32 and bool(values.view(np.int32).min(initial=0) < 0)
 
-    NaN gets keys of no meaning: what is missing is replaced afterwards.
-    """
-    out[...] = values.view(out.dtype)
+
+def _to_keys(values: NDArray[Any], kind: np.dtype[Any], *, signed: bool) -> Keys:
+    """Give unsigned integers that order like ``values``: their bits, where that is enough. NaN gets any key."""
+    keys: Keys = values.view(kind)
     if values.dtype == np.int16:
-        out ^= np.uint16(0x8000)
-    signed = values.dtype == np.float32 and bool(values.view(np.int32).min(initial=0) < 0)
+        keys = keys ^ np.uint16(0x8000)
     if signed:
-        # A sign bit: negative values order the wrong way round, and below all others.
-        out ^= (values.view(np.int32) >> 31).view(np.uint32) | ~_MAGNITUDE
-    return signed
+        # Negative values order the wrong way round, and below all others.
+        keys = keys ^ ((values.view(np.int32) >> 31).view(np.uint32) | ~_MAGNITUDE)
+    return keys
 
 
 def _to_values(keys: Keys, kind: np.dtype[Any], *, signed: bool) -> Floats:
     if kind == np.float32:
-        if signed:
-            keys = keys ^ (((keys >> 31) - np.uint32(1)) | ~_MAGNITUDE)
-        return keys.view(np.float32)
+        bits = keys.view(np.uint32)
+        return (bits ^ (((bits >> 31) - np.uint32(1)) | ~_MAGNITUDE) if signed else bits).view(np.float32)
     return (keys ^ np.uint16(0x8000) if kind == np.int16 else keys).view(kind).astype(np.float32)
 
 

@@ -3,33 +3,33 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, get_args
 
 import numpy as np
 import rasterio
 import xarray as xr
 from numpy.typing import NDArray
 
-from clearsight._median import median_over_time
+from clearsight._kernels import PICKS, SCORED, Method, Rules, clear_of, composed
+from clearsight._median import KINDS
 from clearsight.errors import ArgumentError
 from clearsight.product import SCORES, write_cog
 from clearsight.whole import whole_file
 
-Method = Literal["median", "mean"]
-
 _NOT_REFLECTANCE: Final = (*SCORES, "SCL")
 """Variables that say something about pixels, and whose median would say nothing."""
-
-_TOLERANCE: Final = 1e-6
-"""Rounding of a stored score: 120 * float32(0.005) is 0.59999996, and means 0.6. A step of the file is 0.005."""
 
 _FILE_STEPS: Final = 10_000
 _FILE_NODATA: Final = -32768
 
-_Kernel = Callable[..., tuple[NDArray[Any], ...]]
+_NUMBERS: Final = "digital number"
+"""Unit of a composite of undecoded integers."""
+
+_SCORE_HINT: Final = (
+    "Load it with the bands, clearsight.load(linked.matched, bands=[…, 'cs_cdf']), or assign clearsight.score's."
+)
 
 
 def keep_clear(stack: xr.Dataset, *, by: str = "cs_cdf", threshold: float = 0.60) -> xr.Dataset:
@@ -62,28 +62,62 @@ def keep_clear(stack: xr.Dataset, *, by: str = "cs_cdf", threshold: float = 0.60
     array([[[0.1, nan]]])
     """
     if by not in stack:
-        raise ArgumentError(
-            f"by={by!r} is not in the stack, which holds {list(stack.data_vars)}. "
-            f"Load it with the bands, clearsight.load(linked.matched, bands=[…, {by!r}]), or assign clearsight.score's."
-        )
-    if not 0 <= threshold <= 1:
-        raise ArgumentError(f"threshold={threshold!r}; expected a number in [0, 1], such as 0.60.")
+        raise ArgumentError(f"by={by!r} is not in the stack, which holds {list(stack.data_vars)}. {_SCORE_HINT}")
+    _check_numbers(threshold=threshold)
     names = [name for name in _bands(stack, dims={"y", "x"}) if name != by]
     if not names:
         raise ArgumentError(f"stack holds {list(stack.data_vars)}: no band with dims y and x, so nothing to mask.")
-    clear = stack[by] >= threshold - _TOLERANCE
+    clear = xr.apply_ufunc(
+        clear_of, stack[by], kwargs={"threshold": threshold}, dask="parallelized", output_dtypes=[bool]
+    )
     return stack.assign({name: stack[name].where(clear) for name in names})
 
 
-def composite(stack: xr.Dataset, *, method: Method = "median") -> xr.Dataset:
-    """Make one image of many: the median or the mean of each band over time, missing values left out.
+def composite(
+    stack: xr.Dataset,
+    *,
+    method: Method = "median",
+    by: str | None = None,
+    threshold: float = 0.60,
+    percentile: float = 50.0,
+    minimum: int = 0,
+    spread: bool = False,
+    date: bool = False,
+    near: str | np.datetime64 | None = None,
+) -> xr.Dataset:
+    """Make one image of many, missing values left out.
 
     Parameters
     ----------
     stack : Dataset
-        Bands with dims (time, y, x), float32 or what float32 holds, NaN = not clear or never measured.
-    method : {"median", "mean"}
-        The median is exact: for an even number of values the mean of the two in the middle.
+        Bands with dims (time, y, x): float32 or what float32 holds, NaN = not clear or never measured; or uint8, uint16
+        or int16 digital numbers that tell their nodata in ``attrs["nodata"]``. No float copy of integers is made.
+    method : {"median", "mean", "weighted_mean", "percentile", "geomedian", "medoid", "best"}
+        The first four treat each band alone; the others take only frames in which every band has a value.
+
+        - "median" is exact: for an even number of values the mean of the two in the middle;
+        - "weighted_mean" weighs by the score;
+        - "percentile" is NumPy's "linear";
+        - "geomedian" is the point with the least summed distance to all frames (Weiszfeld's iteration);
+        - "medoid" is the frame with the least summed distance to all others, the earliest of equals;
+        - "best" is the frame with the highest score. ``cs_cdf`` is exactly 1 over clear ground, so equals are common:
+          among them the highest ``cs`` wins if the stack holds it, then the nearest to ``near``, then the lowest B02
+          (haze brightens blue), then the earliest.
+    by : str, optional
+        Score to mask by, in the stack: float in [0, 1], or uint8 as in the files. Equals ``keep_clear`` before, without
+        its copy. Without it nothing is masked here, and methods that need a score take ``cs_cdf``, else ``cs``.
+    threshold : float
+        With ``by``: take values that score at least this.
+    percentile : float
+        0 to 100, for the method of this name.
+    minimum : int
+        Pixels with fewer frames in which every band has a value become NaN.
+    spread : bool
+        Add ``{band}_spread``: the median absolute deviation from the median, whatever the method.
+    date : bool
+        Add ``date``: the time of the chosen frame; for "medoid" and "best".
+    near : date, optional
+        The date wished for, for "best".
 
     Returns
     -------
@@ -95,7 +129,8 @@ def composite(stack: xr.Dataset, *, method: Method = "median") -> xr.Dataset:
     Raises
     ------
     ArgumentError
-        ``method`` is unknown, ``stack`` holds no band with a time, or a band holds undecoded integers.
+        ``method`` is unknown, ``stack`` holds no band with a time, integers don't tell their nodata, a score is needed
+        and not there, or a number is out of range.
 
     Examples
     --------
@@ -105,30 +140,30 @@ def composite(stack: xr.Dataset, *, method: Method = "median") -> xr.Dataset:
     >>> image.B04.item(), image["count"].item()
     (0.20000000298023224, 2)
     """
+    _check_numbers(threshold=threshold, percentile=percentile, minimum=minimum)
     if method not in get_args(Method):
         raise ArgumentError(f"method={method!r} is unknown; one of {', '.join(get_args(Method))}.")
-    names = _bands(stack, dims={"time", "y", "x"})
+    if date and method not in PICKS:
+        raise ArgumentError(f"date=True with method={method!r}, which mixes dates; use one of {', '.join(PICKS)}.")
+    names = [name for name in _bands(stack, dims={"time", "y", "x"}, integers=True) if name != by]
     if not names:
         raise ArgumentError(
             f"stack holds {list(stack.data_vars)}: no band with dims (time, y, x). Pass a loaded stack."
         )
-    lazy = any(stack[name].chunks for name in names)
-    # A lazy stack is spread over threads by dask already; more threads of ours would only wait for each other.
-    kernel = _KERNELS[method] if lazy else partial(_KERNELS[method], workers=os.cpu_count() or 1)
-    results = xr.apply_ufunc(
-        kernel,
-        *(_whole_in_time(stack[name]) for name in names),
-        input_core_dims=[["time"]] * len(names),
-        output_core_dims=[[]] * (len(names) + 1),
-        dask="parallelized",
-        output_dtypes=[np.float32] * len(names) + [np.uint16],
-        # for the attributes of the coordinates: the georeference is among them
-        keep_attrs=True,
+    scores = _scores(stack, by=by, method=method)
+    rules = Rules(
+        method=method,
+        threshold=None if by is None else threshold,
+        percentile=percentile,
+        minimum=minimum,
+        spread=spread,
+        date=date,
+        nodata=tuple(_nodata(stack[name]) for name in names),
+        away=None if near is None else _away(stack, near),
+        haze=names.index("B02") if "B02" in names else None,
+        extras=tuple(scores),
     )
-    image = xr.Dataset(dict(zip([*names, "count"], results, strict=True)))
-    for name in names:
-        image[name].attrs = _lasting(stack[name].attrs)
-    image["count"].attrs = {"long_name": "frames in which every band has a value", "units": "1"}
+    image = _composed(stack, names, list(scores.values()), rules)
     return image.drop_vars([name for name in image.coords if "time" in image[name].dims or name in ("time", "id")])
 
 
@@ -157,7 +192,8 @@ def write_composite(image: xr.Dataset, path: str | os.PathLike[str]) -> Path:
     Notes
     -----
     int16, nodata −32768. Bands are stored as ``round(reflectance * 10000)`` with scale 1e-4, the step of the source
-    products, so that a display range such as 0–2500 works; reflectance past ±3.2767 is clipped. ``count`` comes last.
+    products, so that a display range such as 0–2500 works; reflectance past ±3.2767 is clipped. Composites of digital
+    numbers, and ``count``, are stored as they are, ``date`` as days since 1970-01-01.
     """
     geobox = image.odc.geobox
     if geobox is None or geobox.crs is None:
@@ -177,29 +213,107 @@ def write_composite(image: xr.Dataset, path: str | os.PathLike[str]) -> Path:
     with whole_file(path) as part, rasterio.MemoryFile() as memory:
         with rasterio.open(memory.name, "w", **profile) as file:
             file.descriptions = names
-            file.scales = [1.0 if name == "count" else 1 / _FILE_STEPS for name in names]
+            file.scales = [1 / _steps(image[name]) for name in names]
             file.offsets = [0.0] * len(names)
             for number, name in enumerate(names, start=1):
-                values = image[name].transpose("y", "x").to_numpy()
-                file.write(_as_integers(values, steps=1 if name == "count" else _FILE_STEPS), number)
+                file.write(_as_integers(image[name].transpose("y", "x")), number)
         write_cog(memory.name, part, overview_resampling="AVERAGE")
     return Path(path)
 
 
-def _bands(stack: xr.Dataset, *, dims: set[str]) -> list[str]:
+def _bands(stack: xr.Dataset, *, dims: set[str], integers: bool = False) -> list[str]:
     names = [
         str(name)
         for name, variable in stack.data_vars.items()
         if dims <= set(variable.dims) and name not in _NOT_REFLECTANCE
     ]
-    integers = [name for name in names if not np.issubdtype(stack[name].dtype, np.floating)]
-    if integers:
+    for name in names:
+        band = stack[name]
+        if np.issubdtype(band.dtype, np.floating) or (integers and band.dtype in KINDS and _nodata(band) is not None):
+            continue
         # Among integers nodata is a number like any other, and would be taken for a measurement.
+        more = f", or one of {', '.join(KINDS[1:])} whose attrs tell their 'nodata'" if integers else ""
         raise ArgumentError(
-            f"{integers} hold {stack[integers[0]].dtype}; expected float reflectance with NaN for nodata. "
+            f"{name} holds {band.dtype}; expected float reflectance with NaN for nodata{more}. "
             "Load with clearsight.load, or decode first: stack.where(stack != 0) * scale + offset."
         )
     return names
+
+
+def _check_numbers(*, threshold: float, percentile: float = 50.0, minimum: int = 0) -> None:
+    if not 0 <= threshold <= 1:
+        raise ArgumentError(f"threshold={threshold!r}; expected a number in [0, 1], such as 0.60.")
+    if not 0 <= percentile <= 100:
+        raise ArgumentError(f"percentile={percentile!r}; expected a number from 0 to 100.")
+    if minimum < 0:
+        raise ArgumentError(f"minimum={minimum!r}; expected a number of frames, 0 for no rule.")
+
+
+def _nodata(band: xr.DataArray) -> float | None:
+    number = band.attrs.get("nodata", band.attrs.get("_FillValue"))
+    return None if number is None else float(number)
+
+
+def _scores(stack: xr.Dataset, *, by: str | None, method: Method) -> dict[str, xr.DataArray]:
+    """Arrays that the kernel needs besides the bands."""
+    if by is not None and by not in stack:
+        raise ArgumentError(f"by={by!r} is not in the stack, which holds {list(stack.data_vars)}. {_SCORE_HINT}")
+    name = by or next((known for known in ("cs_cdf", "cs") if known in stack), None)
+    if method in SCORED and name is None:
+        raise ArgumentError(f"method={method!r} needs a score; the stack holds {list(stack.data_vars)}. {_SCORE_HINT}")
+    if name is None or (by is None and method not in SCORED):
+        return {}
+    ties = {"cs": stack["cs"]} if method == "best" and "cs" in stack and name != "cs" else {}
+    return {"score": stack[name], **ties}
+
+
+def _away(stack: xr.Dataset, near: str | np.datetime64) -> tuple[float, ...]:
+    """How many days each frame is from a date."""
+    try:
+        wished = np.datetime64(near).astype("datetime64[ns]")
+    except ValueError as error:
+        raise ArgumentError(f"near={near!r} is no date; expected one such as 2021-06-15.") from error
+    return tuple(np.abs((stack["time"].values - wished) / np.timedelta64(1, "D")).tolist())
+
+
+def _composed(stack: xr.Dataset, names: list[str], scores: list[xr.DataArray], rules: Rules) -> xr.Dataset:
+    """Call the kernel, and name what it gives."""
+    arrays = [_whole_in_time(array) for array in (*(_single(stack[name]) for name in names), *scores)]
+    lazy = any(array.chunks for array in arrays)
+    spreads = [f"{name}_spread" for name in names] if rules.spread else []
+    dtypes = [*[np.float32] * len(names), np.uint16, *[np.float32] * len(spreads), *[np.int16] * rules.date]
+    results = xr.apply_ufunc(
+        # A lazy stack is spread over threads by dask already; more threads of ours would only wait for each other.
+        partial(composed, rules=rules, workers=1 if lazy else os.cpu_count() or 1),
+        *arrays,
+        input_core_dims=[["time"]] * len(arrays),
+        output_core_dims=[[]] * len(dtypes),
+        dask="parallelized",
+        output_dtypes=dtypes,
+        # for the attributes of the coordinates: the georeference is among them
+        keep_attrs=True,
+    )
+    image = xr.Dataset(dict(zip([*names, "count", *spreads, *["date"] * rules.date], results, strict=True)))
+    for name in names:
+        image[name].attrs = _lasting(stack[name])
+    for name, spread in zip(names, spreads, strict=False):
+        image[spread].attrs = _lasting(stack[name]) | {"long_name": f"median absolute deviation of {name}"}
+    image["count"].attrs = {"long_name": "frames in which every band has a value", "units": "1"}
+    if rules.date:
+        image["date"] = _dates(image["date"], stack["time"].values)
+    return image
+
+
+def _dates(chosen: xr.DataArray, times: NDArray[Any]) -> xr.DataArray:
+    known = np.append(times.astype("datetime64[ns]"), np.datetime64("NaT", "ns"))
+    dates: xr.DataArray = xr.apply_ufunc(
+        known.take, chosen, dask="parallelized", output_dtypes=[known.dtype], keep_attrs=False
+    )
+    return dates.assign_attrs(long_name="time of the chosen frame")
+
+
+def _single(band: xr.DataArray) -> xr.DataArray:
+    return band.astype(np.float32, copy=False) if np.issubdtype(band.dtype, np.floating) else band
 
 
 def _whole_in_time(band: xr.DataArray) -> xr.DataArray:
@@ -207,39 +321,24 @@ def _whole_in_time(band: xr.DataArray) -> xr.DataArray:
     return band.chunk({"time": -1}) if band.chunks else band
 
 
-def _lasting(attrs: dict[str, Any]) -> dict[str, Any]:
+def _lasting(band: xr.DataArray) -> dict[str, Any]:
     """Attributes that are still true of a composite; scale and offset of stored numbers aren't."""
-    return {key: attrs[key] for key in ("units", "long_name", "grid_mapping") if key in attrs}
+    lasting = {key: band.attrs[key] for key in ("units", "long_name", "grid_mapping") if key in band.attrs}
+    return lasting | ({} if np.issubdtype(band.dtype, np.floating) else {"units": _NUMBERS})
 
 
-def _median(*bands: NDArray[Any], workers: int = 1) -> tuple[NDArray[Any], ...]:
-    medians, count = median_over_time([_time_first(band) for band in bands], workers=workers)
-    return (*medians, count)
+def _steps(plane: xr.DataArray) -> int:
+    """Steps of the file per unit; one for what is whole already: counts, days, digital numbers."""
+    whole = plane.dtype.kind in "uM" or plane.attrs.get("units") == _NUMBERS
+    return 1 if whole else _FILE_STEPS
 
 
-def _mean(*bands: NDArray[Any], workers: int = 1) -> tuple[NDArray[Any], ...]:
-    """Mean in float64, rounded once. One thread is enough: it is bound by memory."""
-    means = []
-    seen = np.ones(bands[0].shape, bool)
-    for band in bands:
-        valid = ~np.isnan(band)
-        seen &= valid
-        with np.errstate(invalid="ignore"):
-            mean = np.sum(band, axis=-1, where=valid, dtype=np.float64) / valid.sum(axis=-1)
-        means.append(mean.astype(np.float32))
-    return (*means, seen.sum(axis=-1, dtype=np.uint16))
-
-
-_KERNELS: Final[dict[str, _Kernel]] = {"median": _median, "mean": _mean}
-
-
-def _time_first(band: NDArray[Any]) -> NDArray[np.float32]:
-    """From apply_ufunc's (y, x, time), a view of what was (time, y, x), back to it."""
-    return np.moveaxis(band, -1, 0).astype(np.float32, copy=False)
-
-
-def _as_integers(values: NDArray[Any], *, steps: int) -> NDArray[np.int16]:
+def _as_integers(plane: xr.DataArray) -> NDArray[np.int16]:
+    values = plane.to_numpy()
+    if values.dtype.kind == "M":
+        days = values.astype("datetime64[D]").astype(np.float64)
+        values = np.where(np.isnat(values), np.nan, days)
     limit = np.iinfo(np.int16).max
-    scaled = np.clip(np.rint(np.nan_to_num(values.astype(np.float64), nan=0.0) * steps), -limit, limit)
+    scaled = np.clip(np.rint(np.nan_to_num(values.astype(np.float64), nan=0.0) * _steps(plane)), -limit, limit)
     stored: NDArray[np.int16] = np.where(np.isnan(values), _FILE_NODATA, scaled).astype(np.int16)
     return stored

@@ -1,0 +1,320 @@
+"""NumPy kernels of every way to make one image of many, on blocks of pixels; they know no xarray and no files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clearsight._median import Bools, Floats, Room, count_of, in_blocks, medians_of, missing_of, percentiles_of
+
+Method = Literal["median", "mean", "weighted_mean", "percentile", "geomedian", "medoid", "best"]
+
+PICKS: Final = ("medoid", "best")
+"""Methods that take all bands of a pixel from one frame, so that there is a date."""
+
+SCORED: Final = ("weighted_mean", "best")
+"""Methods that need a score."""
+
+_TOLERANCE: Final = 1e-6
+"""Rounding of a stored score: 120 * float32(0.005) is 0.59999996, and means 0.6. A step of the file is 0.005."""
+
+_SCORE_STEPS: Final = 200
+_SCORE_NODATA: Final = 255
+
+_STEPS: Final = 100
+"""Weiszfeld's steps at most; nearly all pixels need fewer than thirty."""
+
+_SETTLED: Final = 1e-5
+"""Length of a step, relative to the value, at which the geometric median counts as found: 0.1 of a digital number."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What is asked of a composite, as far as kernels need it."""
+
+    method: Method
+    """How the values become one."""
+    threshold: float | None
+    """Lowest score to take; None: whatever there is."""
+    percentile: float
+    """0 to 100, of the method of this name."""
+    minimum: int
+    """Pixels with fewer frames in which every band has a value get NaN."""
+    spread: bool
+    """Whether the median absolute deviation is wanted too."""
+    date: bool
+    """Whether the number of the chosen frame is wanted too."""
+    nodata: tuple[float | None, ...]
+    """Of each band, the number that means "missing"."""
+    away: tuple[float, ...] | None
+    """Of each frame, how far it is from the date that is wished for."""
+    haze: int | None
+    """Number of the band that tells haze, B02."""
+    extras: tuple[str, ...]
+    """Which arrays follow those of the bands: "score", "cs"."""
+
+
+def clear_of(score: NDArray[Any], threshold: float) -> Bools:
+    """Where a score reaches a threshold: float, NaN = nodata; or uint8 as in our files, steps of 1/200, 255 = nodata.
+
+    Parameters
+    ----------
+    score : array of any shape
+        As above.
+    threshold : float
+        In [0, 1].
+
+    Returns
+    -------
+    bool array
+    """
+    if score.dtype == np.uint8:
+        lowest = np.uint8(np.ceil((threshold - _TOLERANCE) * _SCORE_STEPS))
+        return np.asarray((score >= lowest) & (score != _SCORE_NODATA))
+    return np.asarray(score >= np.float32(threshold - _TOLERANCE))
+
+
+def composed(*arrays: NDArray[Any], rules: Rules, workers: int = 1) -> tuple[NDArray[Any], ...]:
+    """Make one image of many.
+
+    Parameters
+    ----------
+    *arrays : arrays, each (y, x, time)
+        The bands, float32 with NaN = missing or integers; then what ``rules.extras`` names.
+    rules : Rules
+        What to do.
+    workers : int
+        Threads.
+
+    Returns
+    -------
+    tuple of arrays (y, x)
+        Each band, float32; the count, uint16; with ``rules.spread`` each band's spread, float32; with ``rules.date``
+        the number of the chosen frame, int16, -1 where there is none.
+    """
+    *shape, frames = arrays[0].shape
+    flat = [np.ascontiguousarray(np.moveaxis(array, -1, 0)).reshape(frames, -1) for array in arrays]
+    pixels = flat[0].shape[1]
+    bands = len(rules.nodata)
+    values = [np.full(pixels, np.nan, np.float32) for _ in range(bands * (1 + rules.spread))]
+    count, chosen = np.zeros(pixels, np.uint16), np.full(pixels, -1, np.int16)
+
+    def work(part: slice, room: Room) -> None:
+        block = _block([array[:, part] for array in flat], rules, room)
+        planes, picked = _METHODS[rules.method](block)
+        everything = [*planes, *(_spreads(block) if rules.spread else ())]
+        count[part] = count_of(block.missing)
+        few = count[part] < rules.minimum
+        for whole, plane in zip(values, everything, strict=True):
+            whole[part] = np.where(few, np.float32(np.nan), plane)
+        if picked is not None:
+            chosen[part] = np.where(few, np.int16(-1), picked)
+
+    # A median reads one band at a time; other methods hold all of them as float64.
+    at_once = frames if rules.method == "median" and not rules.spread else 4 * frames * bands
+    in_blocks(work, pixels=pixels, frames=frames and at_once, workers=workers)
+    results: list[NDArray[Any]] = [*values[:bands], count, *values[bands:]]
+    return tuple(result.reshape(shape) for result in [*results, *([chosen] if rules.date else [])])
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Some pixels, with all that the kernels need of them; arrays (time, pixel)."""
+
+    values: list[NDArray[Any]]
+    missing: list[Bools]
+    score: Floats | None
+    cs: Floats | None
+    rules: Rules
+    room: Room
+
+    def floats(self) -> list[NDArray[np.float64]]:
+        """Values of the bands, NaN where missing."""
+        return [np.where(gaps, np.nan, band) for band, gaps in zip(self.values, self.missing, strict=True)]
+
+    def anything_missing(self) -> Bools:
+        return np.asarray(np.logical_or.reduce(self.missing))
+
+
+_Planes = Iterable[NDArray[Any]]
+_Kernel = Callable[[_Block], tuple[_Planes, NDArray[np.int16] | None]]
+
+
+def _block(arrays: Sequence[NDArray[Any]], rules: Rules, room: Room) -> _Block:
+    values = list(arrays[: len(rules.nodata)])
+    extras = dict(zip(rules.extras, arrays[len(rules.nodata) :], strict=True))
+    score = extras.get("score")
+    clear = None if score is None or rules.threshold is None else clear_of(score, rules.threshold)
+    missing = missing_of(values, clear, rules.nodata)
+    needed = rules.method in SCORED
+    return _Block(
+        values,
+        missing,
+        score=_decoded(score) if needed and score is not None else None,
+        cs=_decoded(extras["cs"]) if needed and "cs" in extras else None,
+        rules=rules,
+        room=room,
+    )
+
+
+def _decoded(score: NDArray[Any]) -> Floats:
+    if score.dtype == np.uint8:
+        decoded = score.astype(np.float32) / np.float32(_SCORE_STEPS)
+        return np.where(score == _SCORE_NODATA, np.float32(np.nan), decoded)
+    return score.astype(np.float32, copy=False)
+
+
+def _median(block: _Block) -> tuple[_Planes, None]:
+    return medians_of(block.values, block.missing, room=block.room), None
+
+
+def _percentile(block: _Block) -> tuple[_Planes, None]:
+    return percentiles_of(block.values, block.missing, percentile=block.rules.percentile), None
+
+
+def _mean(block: _Block) -> tuple[_Planes, None]:
+    return (_weighted(band, None) for band in block.floats()), None
+
+
+def _weighted_mean(block: _Block) -> tuple[_Planes, None]:
+    assert block.score is not None
+    weights = np.nan_to_num(block.score.astype(np.float64), nan=0.0)
+    return (_weighted(band, weights) for band in block.floats()), None
+
+
+def _weighted(band: NDArray[np.float64], weights: NDArray[np.float64] | None) -> NDArray[np.float64]:
+    """Sum frame after frame in float64: the order of a sum, and so its rounding, is the same for every block."""
+    total, weight = np.zeros(band.shape[1]), np.zeros(band.shape[1])
+    for number, plane in enumerate(band):
+        there = ~np.isnan(plane)
+        share = there.astype(np.float64) if weights is None else there * weights[number]
+        total += np.where(there, plane, 0) * share
+        weight += share
+    with np.errstate(invalid="ignore"):
+        return np.asarray(total / weight)
+
+
+def _best(block: _Block) -> tuple[_Planes, NDArray[np.int16]]:
+    """Take the frame that wins: by score, cs, nearness to the wished date, little haze; the earliest of equals."""
+    assert block.score is not None
+    rules = block.rules
+    lost = block.anything_missing() | np.isnan(block.score)
+    # Each key is better when it is larger.
+    keys: list[NDArray[Any]] = [block.score]
+    if block.cs is not None:
+        keys.append(np.nan_to_num(block.cs, nan=-1.0))
+    if rules.away is not None:
+        keys.append(np.broadcast_to(-np.array(rules.away)[:, None], lost.shape))
+    if rules.haze is not None:
+        keys.append(-block.values[rules.haze].astype(np.float64))
+    winner = np.full(lost.shape[1], -1, np.int16)
+    standing = [np.full(lost.shape[1], -np.inf) for _ in keys]
+    for frame in range(len(lost)):
+        better, equal = np.zeros(lost.shape[1], bool), ~lost[frame]
+        for key, held in zip(keys, standing, strict=True):
+            better |= equal & (key[frame] > held)
+            equal &= key[frame] == held
+        winner[better] = frame
+        for key, held in zip(keys, standing, strict=True):
+            np.copyto(held, key[frame], where=better)
+    return _taken(block, winner), winner
+
+
+def _medoid(block: _Block) -> tuple[_Planes, NDArray[np.int16]]:
+    """Take the frame whose summed distance to all others is least; the earliest of equals.
+
+    Flood 2013, doi:10.3390/rs5126481.
+    """
+    lost = block.anything_missing()
+    bands = [np.where(lost, 0.0, band) for band in block.values]
+    sums = np.where(lost, np.inf, 0.0)
+    for one in range(len(lost)):
+        for other in range(one):
+            distance = _length([band[one] - band[other] for band in bands])
+            distance[lost[one] | lost[other]] = 0
+            sums[one] += distance
+            sums[other] += distance
+    winner = np.where(lost.all(axis=0), -1, sums.argmin(axis=0)).astype(np.int16)
+    return _taken(block, winner), winner
+
+
+def _taken(block: _Block, winner: NDArray[np.int16]) -> _Planes:
+    frame = np.maximum(winner, 0)[None].astype(np.intp)
+    for band in block.values:
+        yield np.where(winner < 0, np.nan, np.take_along_axis(band, frame, axis=0)[0])
+
+
+def _geomedian(block: _Block) -> tuple[_Planes, None]:
+    """Find the point with the least summed distance to all frames that have every band, by Weiszfeld's iteration.
+
+    The step of Vardi and Zhang 2000, doi:10.1073/pnas.97.4.1423, goes on where an iterate meets an observation.
+    """
+    lost = block.anything_missing()
+    points = np.stack([np.where(lost, 0.0, band) for band in block.values])
+    weight = (~lost).astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        found = _summed(points, weight) / _summed(weight[None], weight)
+    left = np.flatnonzero(~lost.all(axis=0))
+    points, weight = points[..., left], weight[:, left]
+    for _ in range(_STEPS):
+        if not left.size:
+            break
+        before = found[:, left]
+        after = _step(points, weight, before)
+        found[:, left] = after
+        moving = np.abs(after - before).max(axis=0) > _SETTLED * np.abs(after).max(axis=0)
+        left, points, weight = left[moving], points[..., moving], weight[:, moving]
+    return list(found), None
+
+
+def _step(points: NDArray[np.float64], weight: NDArray[np.float64], now: NDArray[np.float64]) -> NDArray[np.float64]:
+    """One step; ``points`` (band, time, pixel), ``weight`` (time, pixel) is 0 where missing, ``now`` (band, pixel)."""
+    distance = _length(points - now[:, None])
+    met = (distance == 0) & (weight > 0)
+    pull = np.divide(weight, distance, out=np.zeros_like(distance), where=distance > 0)
+    total = _summed(pull[None], np.ones_like(pull))[0]
+    there = np.divide(_summed(points, pull), total, out=now.copy(), where=total > 0)
+    force = _length((there - now) * total)
+    hold = np.divide(met.sum(axis=0), force, out=np.ones_like(force), where=force > 0)
+    hold = np.where(met.any(axis=0), np.minimum(hold, 1), 0)
+    moved: NDArray[np.float64] = (1 - hold) * there + hold * now
+    return moved
+
+
+def _length(parts: Iterable[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Euclidean length, band after band: NumPy's own sum may change its order with the shape."""
+    length: NDArray[np.float64] = np.sqrt(sum((np.square(part) for part in parts), start=np.float64(0)))
+    return length
+
+
+def _summed(points: NDArray[np.float64], weight: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Weighted sum over time, frame after frame, so that the order is the same for every block."""
+    total = np.zeros((len(points), points.shape[2]))
+    for frame in range(points.shape[1]):
+        total += points[:, frame] * weight[frame]
+    return total
+
+
+def _spreads(block: _Block) -> _Planes:
+    """Median absolute deviation from the median, of each band."""
+    medians = medians_of(block.values, block.missing, room=block.room)
+    away = [
+        np.where(gaps, np.float32(np.nan), np.abs(band.astype(np.float32) - median))
+        for band, gaps, median in zip(block.values, block.missing, medians, strict=True)
+    ]
+    return medians_of(away, block.missing, room=block.room)
+
+
+_METHODS: Final[dict[Method, _Kernel]] = {
+    "median": _median,
+    "mean": _mean,
+    "weighted_mean": _weighted_mean,
+    "percentile": _percentile,
+    "geomedian": _geomedian,
+    "medoid": _medoid,
+    "best": _best,
+}
