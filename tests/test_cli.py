@@ -47,7 +47,16 @@ def test_composite_writes_a_cog_and_a_preview(season: Demo, tmp_path: Path, caps
     assert "->" in capsys.readouterr().out
     with rasterio.open(out) as file:
         assert file.descriptions == ("B02", "B03", "B04", "B08", "count")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["may.png", "may.tif"]
+    made = ["may.json", "may.png", "may.request.json", "may.tif"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == made
+
+
+def test_composite_tells_what_each_threshold_would_leave(season: Demo, tmp_path: Path, capsys) -> None:
+    products, scores = str(season.files["products"]), str(season.files["scores"].parent)
+    main(["composite", products, "--scores", scores, "--out", str(tmp_path / "may.tif"), "--statistics"])
+    told = capsys.readouterr().out
+    assert all(threshold in told for threshold in ("0.50", "0.55", "0.60", "0.65"))
+    assert not list(tmp_path.iterdir())
 
 
 def test_composite_without_scores_says_how_to_make_them(season: Demo, tmp_path: Path, capsys) -> None:

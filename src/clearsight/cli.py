@@ -178,17 +178,29 @@ def composite(
     datetime: Annotated[str | None, Parameter(help=_DATETIME_HELP)] = None,
     by: Annotated[Literal["cs", "cs_cdf"], Parameter(help="Score to mask by.")] = "cs_cdf",
     threshold: Annotated[float, Parameter(help="Keep pixels that score at least this; 0.50 to 0.65 work well.")] = 0.60,
-    method: Annotated[Literal["median", "mean"], Parameter(help="How the clear observations become one.")] = "median",
+    method: Annotated[
+        Literal["median", "mean", "weighted_mean", "percentile", "geomedian", "medoid", "best"],
+        Parameter(help="How the clear observations become one."),
+    ] = "median",
+    percentile: Annotated[float, Parameter(help="0 to 100, for --method percentile.")] = 50.0,
+    minimum: Annotated[int, Parameter(help="Pixels with fewer clear dates become nodata.")] = 0,
+    spread: Annotated[bool, Parameter(help="Add each band's median absolute deviation.")] = False,
+    date: Annotated[bool, Parameter(help="Add the date of the chosen frame, for --method medoid and best.")] = False,
+    near: Annotated[str | None, Parameter(help="Date wished for; breaks ties of --method best.")] = None,
+    statistics: Annotated[
+        bool, Parameter(help="Write nothing; tell how much would be clear at 0.50, 0.55, 0.60 and 0.65.")
+    ] = False,
 ) -> None:
-    """Mask imagery by its scores and make one clear image of it.
+    """Mask imagery by its scores and make one clear image of it, window by window; asked again, it goes on.
 
     Example: clearsight composite downloads/ --scores archive --out june.tif --datetime 2021-06-01/2021-06-30
+
+    Example: clearsight composite downloads/ --scores archive --out june.tif --statistics
     """
-    from clearsight.compositing import write_composite
-    from clearsight.pictures import save_png, true_colour
+    from clearsight.mosaic import Recipe, write_mosaic
 
     items = clearsight.search(source, collection=f"sentinel-2-{level.lower()}", bbox=bbox, datetime=datetime)
-    linked = clearsight.link(items, str(scores), bands=[by])
+    linked = clearsight.link(items, str(scores), bands=["cs", "cs_cdf"] if method == "best" else [by])
     left_out: list[Unmatched | Ambiguous] = [*linked.unmatched, *linked.ambiguous]
     for missing in left_out:
         _tell("left out", f"{missing.item.id}: {missing.reason}")
@@ -197,15 +209,25 @@ def composite(
             f"scores={str(scores)!r} holds no score for any of the {len(items)} items. "
             f"Make them with: clearsight score {source} --out {scores}"
         )
-    stack = clearsight.load(list(linked.matched), bands=[*bands, by], bbox=bbox, chunks={"x": 1024, "y": 1024})
-    image = clearsight.composite(clearsight.keep_clear(stack, by=by, threshold=threshold), method=method)
+    if statistics:
+        _tell_availability(linked.matched, by=by, bbox=bbox)
+        return
+    recipe = Recipe(
+        bands=bands,
+        by=by,
+        threshold=threshold,
+        method=method,
+        percentile=percentile,
+        minimum=minimum,
+        spread=spread,
+        date=date,
+        near=near,
+    )
     with _progress() as step:
-        step(0, 1, "composite")
-        whole = image.compute()
-        step(1, 1, "composite")
-    _say.print(f"{len(linked.matched)} dates -> {write_composite(whole, out)}")
-    if {"B04", "B03", "B02"} <= set(bands):
-        _say.print(f"preview -> {save_png(true_colour(whole), out.with_suffix('.png'))}")
+        mosaic = write_mosaic(linked.matched, out, recipe=recipe, bbox=bbox, progress=step)
+    _say.print(f"{mosaic.frames} dates -> {mosaic.path}{'' if mosaic.made else ' (already there)'}", soft_wrap=True)
+    if mosaic.preview:
+        _say.print(f"preview -> {mosaic.preview}", soft_wrap=True)
 
 
 @app.command
@@ -224,6 +246,18 @@ def info(
     table = Table("tile", "month", "scenes", "without context", "model", title=str(path))
     for row in summarise(path):
         table.add_row(row.tile, row.month, str(row.scenes), f"{100 * row.no_context:.0f} %", ", ".join(row.models))
+    _say.print(table)
+
+
+def _tell_availability(items: Sequence[pystac.Item], *, by: str, bbox: Bbox | None) -> None:
+    from clearsight.availability import availability
+
+    stack = clearsight.load(items, bands=[by], bbox=bbox, chunks={"time": 1, "x": -1, "y": -1})
+    table = Table("threshold", "clear", "clear dates per pixel", "never clear", title=f"{len(items)} dates, {by}")
+    for row in availability(stack[by]):
+        table.add_row(
+            f"{row.threshold:.2f}", f"{100 * row.clear:.1f} %", f"{row.expected:.1f}", f"{100 * row.never:.1f} %"
+        )
     _say.print(table)
 
 

@@ -12,7 +12,8 @@ import rasterio
 import xarray as xr
 from numpy.typing import NDArray
 
-from clearsight._kernels import PICKS, SCORED, Method, Rules, clear_of, composed
+from clearsight._kernels import PICKS, SCORED, Rules, clear_of, composed
+from clearsight._kernels import Method as Method
 from clearsight._median import KINDS
 from clearsight.errors import ArgumentError
 from clearsight.product import SCORES, write_cog
@@ -22,7 +23,8 @@ _NOT_REFLECTANCE: Final = (*SCORES, "SCL")
 """Variables that say something about pixels, and whose median would say nothing."""
 
 _FILE_STEPS: Final = 10_000
-_FILE_NODATA: Final = -32768
+FILE_NODATA: Final = -32768
+"""What stands for "no value" in a file."""
 
 _NUMBERS: Final = "digital number"
 """Unit of a composite of undecoded integers."""
@@ -206,17 +208,17 @@ def write_composite(image: xr.Dataset, path: str | os.PathLike[str]) -> Path:
         "width": geobox.shape.x,
         "count": len(names),
         "dtype": "int16",
-        "nodata": _FILE_NODATA,
+        "nodata": FILE_NODATA,
         "crs": str(geobox.crs),
         "transform": geobox.affine,
     }
     with whole_file(path) as part, rasterio.MemoryFile() as memory:
         with rasterio.open(memory.name, "w", **profile) as file:
             file.descriptions = names
-            file.scales = [1 / _steps(image[name]) for name in names]
+            file.scales = [1 / steps_of(image[name]) for name in names]
             file.offsets = [0.0] * len(names)
             for number, name in enumerate(names, start=1):
-                file.write(_as_integers(image[name].transpose("y", "x")), number)
+                file.write(as_stored(image[name].transpose("y", "x")), number)
         write_cog(memory.name, part, overview_resampling="AVERAGE")
     return Path(path)
 
@@ -327,18 +329,29 @@ def _lasting(band: xr.DataArray) -> dict[str, Any]:
     return lasting | ({} if np.issubdtype(band.dtype, np.floating) else {"units": _NUMBERS})
 
 
-def _steps(plane: xr.DataArray) -> int:
-    """Steps of the file per unit; one for what is whole already: counts, days, digital numbers."""
+def steps_of(plane: xr.DataArray) -> int:
+    """Give the steps of the file per unit: 10000 for reflectance; 1 for counts, days and digital numbers."""
     whole = plane.dtype.kind in "uM" or plane.attrs.get("units") == _NUMBERS
     return 1 if whole else _FILE_STEPS
 
 
-def _as_integers(plane: xr.DataArray) -> NDArray[np.int16]:
+def as_stored(plane: xr.DataArray) -> NDArray[np.int16]:
+    """Turn one plane of a composite into the numbers of its file, see ``write_composite``.
+
+    Parameters
+    ----------
+    plane : DataArray, dims (y, x)
+        A band, its spread, ``count`` or ``date``.
+
+    Returns
+    -------
+    int16 array (y, x)
+    """
     values = plane.to_numpy()
     if values.dtype.kind == "M":
         days = values.astype("datetime64[D]").astype(np.float64)
         values = np.where(np.isnat(values), np.nan, days)
     limit = np.iinfo(np.int16).max
-    scaled = np.clip(np.rint(np.nan_to_num(values.astype(np.float64), nan=0.0) * _steps(plane)), -limit, limit)
-    stored: NDArray[np.int16] = np.where(np.isnan(values), _FILE_NODATA, scaled).astype(np.int16)
+    scaled = np.clip(np.rint(np.nan_to_num(values.astype(np.float64), nan=0.0) * steps_of(plane)), -limit, limit)
+    stored: NDArray[np.int16] = np.where(np.isnan(values), FILE_NODATA, scaled).astype(np.int16)
     return stored
