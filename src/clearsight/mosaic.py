@@ -257,8 +257,8 @@ def _begin(work: Path, grid: GeoBox, planes: xr.Dataset) -> Path:
         "blockxsize": BLOCK,
         "blockysize": BLOCK,
         "bigtiff": "IF_SAFER",
-        # A block's place in the file doesn't move when it is written a second time.
-        "sparse_ok": True,
+        # Every block gets its place now: a kill while a window is written can't harm the table of places.
+        "sparse_ok": False,
     }
     with rasterio.open(raw, "w", **profile) as file:
         file.descriptions = [str(name) for name in planes.data_vars]

@@ -1,0 +1,138 @@
+"""Time and memory of a composite from files to a file, over an area that may be as large as a tile.
+
+    python bench/composite_files.py FOLDER [--side 10980] [--dates 20] [--kill]
+
+The input, four bands and a score per date as COGs, is made once and stays in FOLDER. Five dates have pixels of their
+own, the others refer to the same files and have other scores; they are read and decoded all the same. With ``--kill``
+the first attempt is killed outright after its first window, and the second has to go on from there. The last attempt
+asks for what is there already.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pystac
+import rasterio
+from affine import Affine
+from scipy.ndimage import zoom
+
+from clearsight.mosaic import write_mosaic
+from clearsight.product import write_cog
+
+BANDS = ("B02", "B03", "B04", "B08")
+DISTINCT = 5
+TRANSFORM = Affine(10, 0, 300000, 0, -10, 5700000)
+
+
+def make(folder: Path, *, side: int, dates: int) -> list[pystac.Item]:
+    folder.mkdir(parents=True, exist_ok=True)
+    items = []
+    for date in range(dates):
+        when = datetime(2023, 1, 1, tzinfo=UTC) + timedelta(days=5 * date)
+        item = pystac.Item(f"date{date:02}", None, None, when, {"proj:code": "EPSG:32633", "grid:code": "MGRS-33UUU"})
+        for number, band in enumerate(BANDS):
+            path = folder / f"{band}_{date % DISTINCT}.tif"
+            if not path.exists():
+                ground(path, side=side, seed=10 * (date % DISTINCT) + number)
+            add(item, band, path, side=side, meaning={"nodata": 0, "scale": 1e-4, "offset": -0.1})
+        path = folder / f"scores_{date}.tif"
+        if not path.exists():
+            scores(path, side=side, seed=1000 + date)
+        add(item, "cs_cdf", path, side=side, meaning={"nodata": 255, "scale": 0.005, "offset": 0.0})
+        items.append(item)
+    return items
+
+
+def smooth(side: int, seed: int, *, coarse: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    field = zoom(rng.random((side // coarse + 2,) * 2, dtype=np.float32), coarse, order=1)[:side, :side]
+    return np.pad(field, [(0, side - length) for length in field.shape], mode="edge")
+
+
+def ground(path: Path, *, side: int, seed: int) -> None:
+    noise = np.random.default_rng(seed).integers(0, 64, (side, side), dtype=np.uint16)
+    write(path, (1100 + 2500 * smooth(side, seed, coarse=32)).astype(np.uint16) + noise)
+
+
+def scores(path: Path, *, side: int, seed: int) -> None:
+    write(path, np.clip(300 * smooth(side, seed, coarse=200) - 50, 0, 200).astype(np.uint8))
+
+
+def write(path: Path, plane: np.ndarray) -> None:
+    raw, part = path.with_suffix(".raw"), path.with_suffix(".part")
+    profile = {"driver": "GTiff", "height": plane.shape[0], "width": plane.shape[1], "count": 1, "dtype": plane.dtype}
+    with rasterio.open(raw, "w", crs="EPSG:32633", transform=TRANSFORM, **profile) as file:
+        file.write(plane, 1)
+    write_cog(raw, part, overview_resampling="AVERAGE")
+    part.rename(path)
+    raw.unlink()
+
+
+def add(item: pystac.Item, band: str, path: Path, *, side: int, meaning: dict[str, float]) -> None:
+    fields = {"raster:bands": [meaning], "proj:shape": [side, side], "proj:transform": list(TRANSFORM[:6]), "gsd": 10}
+    item.add_asset(band, pystac.Asset(str(path), media_type=pystac.MediaType.COG, extra_fields=fields))
+
+
+def run(folder: Path, *, side: int, dates: int) -> None:
+    items = make(folder, side=side, dates=dates)
+    before = resource.getrusage(resource.RUSAGE_SELF)
+    started = time.perf_counter()
+    windows: list[tuple[float, int]] = []
+    write_mosaic(items, folder / "composite.tif", progress=lambda done, total, _: windows.append((time.time(), total)))
+    after = resource.getrusage(resource.RUSAGE_SELF)
+    print(
+        json.dumps(
+            {
+                "clock_s": round(time.perf_counter() - started, 1),
+                "own_s": round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 1),
+                "peak_mb_of_the_process": round(after.ru_maxrss / 1024),
+                "windows": windows[-1][1] if windows else 0,
+            }
+        )
+    )
+
+
+def finished(folder: Path) -> int:
+    return sum(path.read_text().count("\n") for path in folder.glob(".composite.tif.*.windows/finished"))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--side", type=int, default=10980)
+    parser.add_argument("--dates", type=int, default=20)
+    parser.add_argument("--kill", action="store_true")
+    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        run(options.folder, side=options.side, dates=options.dates)
+        return
+    make(options.folder, side=options.side, dates=options.dates)
+    again = [sys.executable, __file__, str(options.folder), "--child"]
+    again += ["--side", str(options.side), "--dates", str(options.dates)]
+    print(f"{options.dates} dates x {len(BANDS)} bands x {options.side} x {options.side}, from COGs to a COG")
+    if options.kill:
+        # In a process of its own: making the input takes more memory than the composite.
+        child = subprocess.Popen(again)
+        while child.poll() is None and not finished(options.folder):
+            time.sleep(0.05)
+        os.kill(child.pid, signal.SIGKILL)
+        child.wait()
+        print(f"killed with {finished(options.folder)} windows finished; once more:")
+    for _ in range(2):
+        subprocess.run(again, check=True)
+
+
+if __name__ == "__main__":
+    main()
