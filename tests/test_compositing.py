@@ -1,5 +1,6 @@
 """The composite against NumPy's own masked arrays, and its file against rasterio."""
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -392,3 +393,23 @@ def test_file_of_numbers_and_dates_keeps_them(tmp_path: Path):
     np.testing.assert_array_equal(count, image["count"])
     days = np.ma.filled(date.astype("int64"), np.iinfo("int64").min).astype("datetime64[D]")
     np.testing.assert_array_equal(days, image.date.values.astype("datetime64[D]"))
+
+
+@pytest.mark.parametrize("method", ["median", "mean", "percentile", "geomedian", "medoid", "best"])
+@pytest.mark.parametrize("shape", [(0, 3, 4), (3, 0, 4)])
+def test_nothing_makes_nothing(method, shape):
+    whole = np.zeros((3, 3, 4), np.float32)
+    stack = _stack(B04=whole, cs=whole).isel(time=slice(shape[0]), y=slice(shape[1]))
+    image = composite(stack, method=method)
+    assert image.B04.shape == shape[1:]
+    assert image.B04.isnull().all()
+    assert (image["count"] == 0).all()
+
+
+@pytest.mark.parametrize("method", ["median", "best"])
+def test_the_kernel_travels_to_other_processes(method):
+    """As a Dask cluster would have it: pickled, and unpickled elsewhere."""
+    stack = _stack(B04=_random(1, (5, 6, 7), 0.3), cs=_random(2, (5, 6, 7), 0.1))
+    keywords = {"method": method, "by": "cs", "date": method == "best"}
+    lazy = pickle.loads(pickle.dumps(composite(stack.chunk(y=3), **keywords)))
+    xr.testing.assert_identical(lazy.compute(scheduler="synchronous"), composite(stack, **keywords))

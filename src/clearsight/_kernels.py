@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -97,8 +98,8 @@ def composed(*arrays: NDArray[Any], rules: Rules, workers: int = 1) -> tuple[NDA
         the number of the chosen frame, int16, -1 where there is none.
     """
     *shape, frames = arrays[0].shape
-    flat = [np.ascontiguousarray(np.moveaxis(array, -1, 0)).reshape(frames, -1) for array in arrays]
-    pixels = flat[0].shape[1]
+    pixels = math.prod(shape)
+    flat = [np.ascontiguousarray(np.moveaxis(array, -1, 0)).reshape(frames, pixels) for array in arrays]
     bands = len(rules.nodata)
     values = [np.full(pixels, np.nan, np.float32) for _ in range(bands * (1 + rules.spread))]
     count, chosen = np.zeros(pixels, np.uint16), np.full(pixels, -1, np.int16)

@@ -79,10 +79,11 @@ def median_over_time(
     ([array([[2.]], dtype=float32)], array([[2]], dtype=uint16))
     """
     frames, *shape = bands[0].shape
-    flat = [np.ascontiguousarray(band).reshape(frames, -1) for band in bands]
-    seen = None if clear is None else np.ascontiguousarray(clear).reshape(frames, -1)
-    medians = [np.full(flat[0].shape[1], np.nan, np.float32) for _ in flat]
-    count = np.zeros(flat[0].shape[1], np.uint16)
+    pixels = math.prod(shape)
+    flat = [np.ascontiguousarray(band).reshape(frames, pixels) for band in bands]
+    seen = None if clear is None else np.ascontiguousarray(clear).reshape(frames, pixels)
+    medians = [np.full(pixels, np.nan, np.float32) for _ in flat]
+    count = np.zeros(pixels, np.uint16)
 
     def work(block: slice, room: Room) -> None:
         values = [band[:, block] for band in flat]
@@ -91,7 +92,7 @@ def median_over_time(
             median[block] = middle
         count[block] = count_of(missing)
 
-    in_blocks(work, pixels=count.size, frames=frames, workers=workers)
+    in_blocks(work, pixels=pixels, frames=frames, workers=workers)
     return [median.reshape(shape) for median in medians], count.reshape(shape)
 
 
@@ -142,7 +143,7 @@ def in_blocks(work: Callable[[slice, Room], None], *, pixels: int, frames: int, 
         for block in mine:
             work(block, room)
 
-    with ThreadPoolExecutor(workers) as pool:
+    with ThreadPoolExecutor(max(workers, 1)) as pool:
         # list: an exception of a worker has to come out here
         list(pool.map(several, [blocks[first::workers] for first in range(min(workers, len(blocks)))]))
 
