@@ -32,13 +32,17 @@ REPEATS = 3
 
 
 def make(dates: int, side: int) -> xr.Dataset:
-    """Numbers from 1 to 9999, no nodata; scores in steps of the file, half of them below the threshold."""
+    """Ground that changes a little from date to date, no nodata; half of the scores are below the threshold.
+
+    Iterations such as a geometric median's settle sooner on such numbers than on noise alone.
+    """
     rng = np.random.default_rng(20)
     arrays = {name: np.empty((dates, side, side), np.uint16) for name in BANDS}
     score = np.empty((dates, side, side), np.uint8)
+    ground = {name: rng.integers(1000, 4000, (side, side), dtype=np.uint16) for name in BANDS}
     for frame in range(dates):
-        for array in arrays.values():
-            array[frame] = rng.integers(1, 10_000, (side, side), dtype=np.uint16)
+        for name, array in arrays.items():
+            array[frame] = ground[name] + rng.integers(0, 400, (side, side), dtype=np.uint16)
         score[frame] = rng.integers(0, 200, (side, side), dtype=np.uint8)
     stack = xr.Dataset({name: (("time", "y", "x"), array, {"nodata": 0}) for name, array in arrays.items()})
     return stack.assign(cs_cdf=(("time", "y", "x"), score)).assign_coords(
