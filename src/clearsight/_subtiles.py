@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,13 +23,11 @@ from clearsight.bands import LEVEL_BANDS, Level
 from clearsight.catalog import Result, score_item, write_item
 from clearsight.errors import ClearsightError
 from clearsight.product import SCORES, Making, begin_scores, describe_file, encode, finish_scores, put_scores
+from clearsight.progress import Progress
 from clearsight.scoring import score
 from clearsight.stack import load
 from clearsight.tiles import SubTile, side_for, split
 from clearsight.whole import whole_file
-
-Progress = Callable[[int, int, str], None]
-"""Called with (steps done, steps in all, name of the work)."""
 
 _log = logging.getLogger(__name__)
 

@@ -13,10 +13,11 @@ from statistics import fmean
 import pystac
 
 from clearsight import ids
-from clearsight._subtiles import BrokenItemsError, Frame, Job, Progress, write_tile
+from clearsight._subtiles import BrokenItemsError, Frame, Job, write_tile
 from clearsight.bands import LEVELS, REQUIRED_BANDS, Level
 from clearsight.catalog import is_complete, product_path, read_items, update_collection
 from clearsight.errors import ArgumentError, ClearsightError, MissingBandError, OutputError
+from clearsight.progress import Progress, silent
 from clearsight.scoring import DEFAULT_MODEL
 
 _EMPTY = "it has no pixel with a value in every band; an empty score is never written"
@@ -127,7 +128,7 @@ def produce(
     """
     root = _writable(out)
     chosen, known_level = _of_level(list(items), level)
-    job = Job(root, known_level, model or DEFAULT_MODEL, context, resolution, overwrite, progress or _silent)
+    job = Job(root, known_level, model or DEFAULT_MODEL, context, resolution, overwrite, progress or silent)
     tiles, done = _by_tile(chosen, job, only=tile)
     for frames in tiles.values():
         done = _joined(done, _produce_tile(frames, job))
@@ -160,10 +161,6 @@ def summarise(root: str | os.PathLike[str]) -> list[Month]:
         )
         for (tile, month), group in sorted(groups.items())
     ]
-
-
-def _silent(done: int, total: int, what: str) -> None:
-    """Take the place of a progress bar that nobody asked for."""
 
 
 def _writable(out: str | os.PathLike[str]) -> Path:

@@ -23,8 +23,8 @@ from clearsight.errors import ArgumentError, ClearsightError, ClearsightWarning
 if TYPE_CHECKING:
     import pystac
 
-    from clearsight._subtiles import Progress as Step
     from clearsight.linking import Ambiguous, Unmatched
+    from clearsight.progress import Progress as Step
 
 Bbox = tuple[float, float, float, float]
 
@@ -200,17 +200,9 @@ def composite(
     from clearsight.mosaic import Recipe, write_mosaic
 
     items = clearsight.search(source, collection=f"sentinel-2-{level.lower()}", bbox=bbox, datetime=datetime)
-    linked = clearsight.link(items, str(scores), bands=["cs", "cs_cdf"] if method == "best" else [by])
-    left_out: list[Unmatched | Ambiguous] = [*linked.unmatched, *linked.ambiguous]
-    for missing in left_out:
-        _tell("left out", f"{missing.item.id}: {missing.reason}")
-    if not linked.matched:
-        raise ArgumentError(
-            f"scores={str(scores)!r} holds no score for any of the {len(items)} items. "
-            f"Make them with: clearsight score {source} --out {scores}"
-        )
+    matched = _linked(items, scores, bands=["cs", "cs_cdf"] if method == "best" else [by], source=source)
     if statistics:
-        _tell_availability(linked.matched, by=by, bbox=bbox)
+        _tell_availability(matched, by=by, bbox=bbox)
         return
     recipe = Recipe(
         bands=bands,
@@ -224,7 +216,7 @@ def composite(
         near=near,
     )
     with _progress() as step:
-        mosaic = write_mosaic(linked.matched, out, recipe=recipe, bbox=bbox, progress=step)
+        mosaic = write_mosaic(matched, out, recipe=recipe, bbox=bbox, progress=step)
     _say.print(f"{mosaic.frames} dates -> {mosaic.path}{'' if mosaic.made else ' (already there)'}", soft_wrap=True)
     if mosaic.preview:
         _say.print(f"preview -> {mosaic.preview}", soft_wrap=True)
@@ -247,6 +239,22 @@ def info(
     for row in summarise(path):
         table.add_row(row.tile, row.month, str(row.scenes), f"{100 * row.no_context:.0f} %", ", ".join(row.models))
     _say.print(table)
+
+
+def _linked(
+    items: Sequence[pystac.Item], scores: Path, *, bands: Sequence[str], source: str
+) -> tuple[pystac.Item, ...]:
+    """Items with their scores; tells which ones are left out and why."""
+    linked = clearsight.link(items, str(scores), bands=bands)
+    left_out: list[Unmatched | Ambiguous] = [*linked.unmatched, *linked.ambiguous]
+    for missing in left_out:
+        _tell("left out", f"{missing.item.id}: {missing.reason}")
+    if not linked.matched:
+        raise ArgumentError(
+            f"scores={str(scores)!r} holds no score for any of the {len(items)} items. "
+            f"Make them with: clearsight score {source} --out {scores}"
+        )
+    return linked.matched
 
 
 def _tell_availability(items: Sequence[pystac.Item], *, by: str, bbox: Bbox | None) -> None:

@@ -11,10 +11,10 @@ import rasterio
 import xarray as xr
 
 import clearsight
-from clearsight._subtiles import Progress
 from clearsight.compositing import write_composite
 from clearsight.errors import ProductError
 from clearsight.pictures import composite_sheet, contact_sheet, save_png, true_colour
+from clearsight.progress import Progress, silent
 from clearsight.simulate import Simulated, simulate
 
 BANDS = ("B02", "B03", "B04", "B08")
@@ -71,7 +71,7 @@ def run(
     PosixPath('demo/composite.tif')
     """
     folder = Path(out)
-    step = progress or _silent
+    step = progress or silent
     site = simulate(folder / "products", shape=shape, dates=dates, progress=_named(step, "simulate a season"))
     archive = folder / "archive"
     done = clearsight.produce(
@@ -158,7 +158,3 @@ def _named(step: Progress, stage: str) -> Progress:
         step(done, total, stage)
 
     return named
-
-
-def _silent(done: int, total: int, what: str) -> None:
-    """Take the place of a progress bar that nobody asked for."""

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -26,6 +26,7 @@ from clearsight.compositing import FILE_NODATA, Method, as_stored, composite, st
 from clearsight.errors import ArgumentError, OutputError
 from clearsight.pictures import save_png, true_colour
 from clearsight.product import BLOCK, describe_file, write_cog
+from clearsight.progress import Progress, silent
 from clearsight.stack import load
 from clearsight.whole import whole_file
 
@@ -40,8 +41,6 @@ _PREVIEW: Final = 1600
 
 _PROJECTION: Final = "https://stac-extensions.github.io/projection/v2.0.0/schema.json"
 _FILE: Final = "https://stac-extensions.github.io/file/v2.1.0/schema.json"
-
-Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
@@ -131,7 +130,7 @@ def write_mosaic(
     >>> write_mosaic(linked.matched, "june.tif").path  # doctest: +SKIP
     """
     recipe = recipe or Recipe()
-    out, tell = Path(path), progress or _silent
+    out, tell = Path(path), progress or silent
     if out.suffix.lower() not in (".tif", ".tiff"):
         raise ArgumentError(f"path={str(path)!r}; expected a name that ends in .tif.")
     names = [*dict.fromkeys([*recipe.bands, recipe.by, *_tie_breakers(items, recipe)])]
@@ -355,7 +354,3 @@ def _item(out: Path, grid: GeoBox, whole: xr.Dataset, request: dict[str, Any]) -
 def _write_json(described: dict[str, Any], path: Path) -> None:
     with whole_file(path) as part:
         part.write_text(json.dumps(described, indent=2) + "\n")
-
-
-def _silent(done: int, total: int, what: str) -> None:
-    """Take the place of a progress bar that nobody asked for."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 import clearsight
 from clearsight.bands import BANDS, LEVELS, Level, harmonise
 from clearsight.errors import ArgumentError, OutputError
+from clearsight.progress import Progress, silent
 from clearsight.simulate.atmosphere import Geometry
 from clearsight.simulate.products import Product, write_product
 from clearsight.simulate.render import Rendered, render
@@ -108,7 +109,7 @@ def simulate(
     seed: int = 7,
     shape: tuple[int, int] = (600, 600),
     dates: int = 14,
-    progress: Callable[[int, int, str], None] | None = None,
+    progress: Progress | None = None,
 ) -> Simulated:
     """Write a small but genuine archive: SAFE products of one site over a season, and the exact truth.
 
@@ -155,7 +156,7 @@ def simulate(
     missing = [pair for pair in zip(site.frames, days, strict=True) if not all(path.exists() for path in pair[0].files)]
     if missing:
         surface = make_surface("mixed", shape=shape, seed=seed, latitude=LATITUDE)
-        _write_frames(missing, surface=surface, seed=seed, progress=progress or _silent)
+        _write_frames(missing, surface=surface, seed=seed, progress=progress or silent)
     with whole_file(folder / "README.txt") as part:
         part.write_text(_readme(site), encoding="utf-8")
     return site
@@ -218,9 +219,7 @@ def _product(level: Level, day: Day, shape: tuple[int, int], *, cloud_cover: flo
     )
 
 
-def _write_frames(
-    missing: list[tuple[Frame, Day]], *, surface: Surface, seed: int, progress: Callable[[int, int, str], None]
-) -> None:
+def _write_frames(missing: list[tuple[Frame, Day]], *, surface: Surface, seed: int, progress: Progress) -> None:
     # Two at a time: NumPy, SciPy and GDAL release Python's lock while they work; more would cost memory.
     progress(0, len(missing), "ground")
     with ThreadPoolExecutor(2) as pool:
@@ -232,10 +231,6 @@ def _write_frames(
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-
-
-def _silent(done: int, total: int, what: str) -> None:
-    pass
 
 
 def _write_frame(frame: Frame, *, day: Day, surface: Surface, seed: int) -> None:
