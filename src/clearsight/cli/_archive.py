@@ -1,0 +1,89 @@
+"""Commands that make archives of scores and tell what is in them: ``score``, ``info``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, Literal
+
+from cyclopts import Parameter
+from rich.table import Table
+
+import clearsight
+from clearsight.cli._console import BBOX_HELP, DATETIME_HELP, Bbox, note, progress_bars, say, tell
+from clearsight.cli._imagery import search
+
+if TYPE_CHECKING:
+    import pystac
+
+LEVEL_HELP: Final = "Take only products of this level; where both are there, L1C is scored."
+OFFSET_HELP: Final = (
+    "Radiometric offset of plain band files, which carry no metadata: 0, or -1000 from processing baseline 04.00 on."
+)
+
+
+def score(
+    source: Annotated[
+        str, Parameter(help="A SAFE folder or zip, a folder of them, a folder of band files, or a STAC catalogue.")
+    ],
+    /,
+    *,
+    out: Annotated[Path, Parameter(help="The archive to write to; made when it doesn't exist, added to when it does.")],
+    tile: Annotated[str | None, Parameter(help="Only this MGRS tile, such as 33UUU.")] = None,
+    bbox: Annotated[Bbox | None, Parameter(help=BBOX_HELP + " Whole items that touch it are scored.")] = None,
+    datetime: Annotated[str | None, Parameter(help=DATETIME_HELP)] = None,
+    level: Annotated[Literal["L1C", "L2A"] | None, Parameter(help=LEVEL_HELP)] = None,
+    offset: Annotated[float | None, Parameter(help=OFFSET_HELP)] = None,
+    acquired: Annotated[
+        str | None, Parameter(help="Acquisition time of plain band files whose names hold none: 2018-01-31T15:58:01Z.")
+    ] = None,
+    model: Annotated[
+        str | None, Parameter(help="Name of the scorer; there is one so far, projection, which needs no weights.")
+    ] = None,
+    context: Annotated[bool, Parameter(help="Use the other dates of the same place as a clear reference.")] = True,
+    overwrite: Annotated[bool, Parameter(help="Score again what the archive already holds.")] = False,
+) -> None:
+    """Score products, and add the scores to an archive: one COG and one STAC Item each.
+
+    Example: clearsight score downloads/ --out archive
+
+    Example: clearsight score band-files/ --level L1C --offset 0 --out archive
+    """
+    items = clearsight.search(source, bbox=bbox, datetime=datetime, level=level, offset=offset, acquired=acquired)
+    chosen = _one_level(items, level)
+    with progress_bars() as step:
+        done = clearsight.produce(
+            chosen, out, tile=tile, model=model, context=context, overwrite=overwrite, progress=step
+        )
+    say.print(f"{len(done.written)} scored, {len(done.skipped)} already there, {len(done.failed)} failed: {out}")
+    for failure in done.failed:
+        tell("failed", f"{failure.item_id}: {failure.reason}")
+    if done.failed:
+        sys.exit(1)
+
+
+def info(
+    path: Annotated[Path, Parameter(help="An archive of scores, or anything `clearsight search` reads.")], /
+) -> None:
+    """Tell what an archive of scores, or a folder of products, holds.
+
+    Example: clearsight info archive
+    """
+    from clearsight.archive import summarise
+
+    if not (path / "collection.json").exists():
+        search(str(path))
+        return
+    table = Table("tile", "month", "scenes", "without context", "model", title=str(path))
+    for row in summarise(path):
+        table.add_row(row.tile, row.month, str(row.scenes), f"{100 * row.no_context:.0f} %", ", ".join(row.models))
+    say.print(table)
+
+
+def _one_level(items: list[pystac.Item], level: str | None) -> list[pystac.Item]:
+    """L1C where both levels are there and none was asked for: the scores belong to the L1C image."""
+    levels = {str(item.properties.get("processing:level")) for item in items}
+    wanted = level or ("L1C" if "L1C" in levels else "L2A")
+    if levels > {wanted}:
+        note.print(f"both levels are there; scoring {wanted} (choose with --level)")
+    return [item for item in items if item.properties.get("processing:level") == wanted]
