@@ -73,6 +73,9 @@ class Rendered:
     """(y, x) of cloud along the line of sight, at 550 nm."""
     shadow: Array
     """(y, x) share of the direct sunlight that clouds leave to the ground, 0 … 1."""
+    light: Array
+    """(y, x) sunlight that reaches the ground past clouds, straight or scattered by them, in the visible: 1 in the open,
+    a little more beside sunlit cloud; skylight not counted."""
 
 
 def render(
@@ -159,6 +162,7 @@ def render(
         cause=cause,
         optical_depth=depth,
         shadow=sun.sharp,
+        light=np.asarray(sun.sharp + sun.soft[0], dtype=np.float32),
     )
 
 
