@@ -76,6 +76,8 @@ class Surface:
     """(date, 13, y, x) reflectance, for a place made of images."""
     dates: tuple[datetime.date, ...] = ()
     """Dates of ``images``, in order."""
+    yearly: bool = False
+    """Whether ``images``, all of one year, come back every year."""
 
 
 def class_names() -> dict[int, str]:
@@ -264,7 +266,8 @@ def _render(surface: Surface, *, date: datetime.date) -> tuple[Array, Array, Arr
     shape = surface.classes.shape
     if surface.images is not None:
         nothing = np.zeros(shape, dtype=np.float32)
-        return _between(surface.images, surface.dates, date=date), nothing, nothing
+        today_image = _between(surface.images, surface.dates, date=date, yearly=surface.yearly)
+        return today_image, nothing, nothing
     today = weather(surface.kind, seed=surface.seed, latitude=surface.latitude, date=date)
     grown = growth(surface.patches, seed=surface.seed, latitude=surface.latitude, date=date, weather=today)
     values = ground_reflectance(
@@ -359,14 +362,20 @@ def _burn(values: Array, surface: Surface, *, date: datetime.date) -> None:
         values += severity * (char[:, None].astype(np.float32) - values)
 
 
-def _between(images: Array, dates: tuple[datetime.date, ...], *, date: datetime.date) -> Array:
+def _between(images: Array, dates: tuple[datetime.date, ...], *, date: datetime.date, yearly: bool) -> Array:
     """The image of a date, linear between the nearest two."""
     if len(images) == 1:
         return np.array(images[0], dtype=np.float32)
     days = np.array([d.toordinal() for d in dates], dtype=np.float64)
-    at = float(np.interp(date.toordinal(), days, np.arange(days.size)))
-    low = min(int(at), days.size - 2)
-    return np.asarray(images[low] + np.float32(at - low) * (images[low + 1] - images[low]), dtype=np.float32)
+    numbers, today = np.arange(days.size), float(date.toordinal())
+    if yearly:
+        # After the last image of a year comes the first of the next.
+        days, numbers = np.append(days, days[0] + 365.25), np.append(numbers, 0)
+        today = days[0] + (today - days[0]) % 365.25
+    at = int(np.clip(np.searchsorted(days, today, side="right") - 1, 0, days.size - 2))
+    part = np.float32(np.clip((today - days[at]) / max(days[at + 1] - days[at], 1.0), 0.0, 1.0))
+    low, high = images[numbers[at]], images[numbers[at + 1]]
+    return np.asarray(low + part * (high - low), dtype=np.float32)
 
 
 def terrain_light(surface: Surface, *, sun_zenith: float, sun_azimuth: float) -> Array:
