@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.interpolate import PchipInterpolator
 
 from clearsight.bands import BANDS
 from clearsight.errors import ArgumentError
@@ -210,6 +212,33 @@ def test_bad_arguments_say_what_was_expected(arguments, message):
 def test_deeper_than_the_table_is_as_deep_as_the_table():
     top, beyond = layer(MAX_OPTICAL_DEPTH), layer(10 * MAX_OPTICAL_DEPTH)
     np.testing.assert_allclose(top.reflectance, beyond.reflectance, rtol=1e-5)
+
+
+@settings(max_examples=25, deadline=None)
+@given(phases, st.floats(0.0, 1.0), st.floats(0.0, 84.0))
+def test_dense_grids_follow_the_curves_through_the_tables(phase, share, sun):
+    """Curves through the shipped tables, worked out here from the start, against the grids that are looked up."""
+    with (files("clearsight.simulate") / "data" / "cloud_optics.npz").open("rb") as file, np.load(file) as lut:
+        radii, cosines, tau = (
+            np.log(lut[f"{phase}_radius"]),
+            np.cos(np.radians(lut["sun"])),
+            np.log1p(lut["tau"] / 0.05),
+        )
+        tables = {name: lut[f"{phase}_{name}"].astype(float) for name in ("albedo", "transmittance", "nadir")}
+    radius = radius_of(phase, share)
+    found = cloud_optics(DEPTHS, phase=phase, effective_radius=radius, geometry=Geometry(sun, view_zenith=0.0))
+    low = min(int(np.searchsorted(radii, np.log(radius), side="right")) - 1, radii.size - 2)
+    weight = (np.log(radius) - radii[low]) / (radii[low + 1] - radii[low])
+
+    def curve(table):
+        at_radius = (1 - weight) * table[:, low] + weight * table[:, low + 1]
+        at_sun = PchipInterpolator(cosines[::-1], at_radius[..., ::-1], axis=2)(np.cos(np.radians(sun)))
+        return PchipInterpolator(tau, at_sun, axis=1)(np.log1p(DEPTHS / 0.05))
+
+    np.testing.assert_allclose(found.albedo, curve(tables["albedo"]), atol=5e-4)
+    through = found.transmittance + found.transmittance_diffuse
+    np.testing.assert_allclose(through, curve(tables["transmittance"]), atol=6e-4)
+    np.testing.assert_allclose(found.reflectance, curve(tables["nadir"]), atol=1e-3)
 
 
 def test_empty_field():

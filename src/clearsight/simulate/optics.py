@@ -8,17 +8,26 @@ what lies above a cloud's top is ``atmosphere.above``.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
-from importlib.resources import files
 from typing import Final, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import PchipInterpolator
 
 from clearsight.bands import BANDS
 from clearsight.errors import ArgumentError
+from clearsight.simulate._optics_tables import MAX_OPTICAL_DEPTH, TAU, curves, particle, position, scattered_back
 from clearsight.simulate.air import Geometry
+
+__all__ = [
+    "MAX_OPTICAL_DEPTH",
+    "PHASES",
+    "RADIUS_RANGE",
+    "CloudOptics",
+    "Phase",
+    "cloud_optics",
+    "extinction",
+    "over_surface",
+]
 
 Array = NDArray[np.float32]
 Floats = NDArray[np.float64]
@@ -29,13 +38,7 @@ PHASES: Final[tuple[Phase, ...]] = get_args(Phase)
 RADIUS_RANGE: Final[dict[Phase, tuple[float, float]]] = {"water": (4.0, 25.0), "ice": (10.0, 60.0)}
 """Effective radii in micrometres that the tables hold."""
 
-MAX_OPTICAL_DEPTH: Final = 256.0
-
 _WET_BANDS: Final = (tuple(BANDS).index("B09"), tuple(BANDS).index("B10"))
-
-# Interpolation in optical depth runs over log(1 + τ/τ₀): even steps in thin cirrus and in thunderclouds.
-_BEND: Final = 0.05
-_NODES: Final = 512
 
 
 @dataclass(frozen=True)
@@ -113,14 +116,11 @@ def cloud_optics(
     """
     depth = np.asarray(optical_depth, dtype=np.float32)
     _check(depth, phase=phase, effective_radius=effective_radius)
-    top = min(max(float(depth.max(initial=0.0)), 0.05), MAX_OPTICAL_DEPTH)
-    nodes = _BEND * np.expm1(np.linspace(0, _span(top), _NODES))
-    curves = _curves(phase, effective_radius, geometry=geometry, tau=nodes, vapour=vapour)
-    position = np.log1p(np.minimum(depth, top) / np.float32(_BEND))
-    position *= np.float32((_NODES - 1) / _span(top))
-    index = np.minimum(position.astype(np.int32), _NODES - 2)
-    weight = position - index
-    return CloudOptics(**{name: _lookup(curve, index, weight) for name, curve in curves.items()})
+    fields = _curves(phase, effective_radius, geometry=geometry, vapour=vapour)
+    place = position(depth)
+    index = np.minimum(place.astype(np.int32), TAU.size - 2)
+    weight = place - index
+    return CloudOptics(**{name: _lookup(curve, index, weight) for name, curve in fields.items()})
 
 
 def over_surface(cloud: CloudOptics, surface: Array) -> Array:
@@ -164,50 +164,27 @@ def extinction(phase: Phase, effective_radius: float) -> Array:
     True
     """
     _check(np.zeros(1, dtype=np.float32), phase=phase, effective_radius=effective_radius)
-    return _at_radius(phase, "extinction", effective_radius).astype(np.float32)
+    return particle(phase, effective_radius, "extinction").astype(np.float32)
 
 
-def _curves(
-    phase: Phase, effective_radius: float, *, geometry: Geometry, tau: Floats, vapour: Array | None
-) -> dict[str, Array]:
-    """Every field of ``CloudOptics`` as (13, n) over n optical depths."""
-    sun, view = np.cos(np.radians([geometry.sun_zenith, geometry.view_zenith]))
-    optical = _at_radius(phase, "extinction", effective_radius)[:, None] * tau
-    through = _at_radius(phase, "transmittance", effective_radius)
-    down, up = (_fit(through, cosine=c, tau=tau) for c in (sun, view))
+def _curves(phase: Phase, effective_radius: float, *, geometry: Geometry, vapour: Array | None) -> dict[str, Array]:
+    """Every field of ``CloudOptics`` as (13, n) over the optical depths ``TAU``."""
+    sun, view = (float(cosine) for cosine in np.cos(np.radians([geometry.sun_zenith, geometry.view_zenith])))
+    inside = None if vapour is None else (float(vapour[_WET_BANDS[0]]), float(vapour[_WET_BANDS[1]]))
+    cloud = curves(phase, effective_radius, cosines=(sun, view), vapour=inside)
+    optical = particle(phase, effective_radius, "extinction")[:, None] * TAU
     straight, straight_up = np.exp(-optical / sun), np.exp(-optical / view)
-    nadir = _fit(_at_radius(phase, "nadir", effective_radius), cosine=sun, tau=tau)
-    if vapour is not None:
-        nadir[list(_WET_BANDS)] = _fit(_in_vapour(phase, effective_radius, vapour), cosine=sun, tau=tau)
-    curves = {
-        "reflectance": np.maximum(nadir + _tilt(phase, effective_radius, geometry=geometry, optical=optical), 0.0),
+    tilt = _tilt(phase, effective_radius, geometry=geometry, optical=optical)
+    fields = {
+        "reflectance": np.maximum(cloud.nadir + tilt, 0.0),
         "transmittance": straight,
-        "transmittance_diffuse": np.maximum(down - straight, 0.0),
-        "albedo": _fit(_at_radius(phase, "albedo", effective_radius), cosine=sun, tau=tau),
-        "up": np.maximum(up, straight_up),
+        "transmittance_diffuse": np.maximum(cloud.down - straight, 0.0),
+        "albedo": cloud.albedo,
+        "up": np.maximum(cloud.up, straight_up),
         "up_direct": straight_up,
-        "spherical_albedo": _along_tau(_at_radius(phase, "spherical_albedo", effective_radius), tau),
+        "spherical_albedo": cloud.spherical_albedo,
     }
-    return {name: np.ascontiguousarray(curve, dtype=np.float32) for name, curve in curves.items()}
-
-
-def _fit(table: Floats, *, cosine: float, tau: Floats) -> Floats:
-    """A table (band, tau, sun) at one cosine of the zenith angle and n optical depths: (band, n)."""
-    nodes = np.cos(np.radians(_tables()["sun"]))
-    return _along_tau(PchipInterpolator(nodes[::-1], table[:, :, ::-1], axis=2)(cosine), tau)
-
-
-def _in_vapour(phase: Phase, effective_radius: float, vapour: Array) -> Floats:
-    """Reflectance towards the zenith of B09 and B10 with vapour in the cloud: (2, tau, sun)."""
-    table = _at_radius(phase, "wet", effective_radius)
-    nodes = np.log1p(_tables()["vapour"] / 0.003)
-    wanted = np.log1p(np.clip(vapour[list(_WET_BANDS)].astype(np.float64), 0.0, _tables()["vapour"][-1]) / 0.003)
-    return np.stack([PchipInterpolator(nodes, band)(x) for band, x in zip(table, wanted, strict=True)])
-
-
-def _along_tau(table: Floats, tau: Floats) -> Floats:
-    nodes = np.log1p(_tables()["tau"] / _BEND)
-    return np.asarray(PchipInterpolator(nodes, table, axis=1)(np.log1p(tau / _BEND)))
+    return {name: np.ascontiguousarray(curve, dtype=np.float32) for name, curve in fields.items()}
 
 
 def _tilt(phase: Phase, effective_radius: float, *, geometry: Geometry, optical: Floats) -> Floats:
@@ -216,28 +193,17 @@ def _tilt(phase: Phase, effective_radius: float, *, geometry: Geometry, optical:
     sun, view = np.radians([geometry.sun_zenith, geometry.view_zenith])
     mu, mu_up = np.cos(sun), np.cos(view)
     backward = mu * mu_up + np.sin(sun) * np.sin(view) * np.cos(azimuth)
-    phases = _at_radius(phase, "phase", effective_radius)
-    single = _at_radius(phase, "single", effective_radius)[:, None]
+    single = particle(phase, effective_radius, "single")[:, None]
     # Delta-M: the forward peak counts as not scattered, so that the first order reaches deeper (as in the tables).
-    thin = 1 - single * _at_radius(phase, "forward", effective_radius)[:, None]
+    thin = 1 - single * particle(phase, effective_radius, "forward")[:, None]
 
     def first_order(cosine: float, up: float) -> Floats:
-        angle = 180.0 - np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0)))
-        along = PchipInterpolator(_tables()["backward"], phases, axis=1)(angle)[:, None]
-        slant = optical * thin * (1 / mu + 1 / up)
+        angle = 180.0 - float(np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0))))
+        along = scattered_back(phase, effective_radius, angle)[:, None]
+        slant = optical * (thin * (1 / mu + 1 / up))
         return np.asarray(single / thin * along / (4 * (mu + up)) * -np.expm1(-slant))
 
     return first_order(backward, mu_up) - first_order(mu, 1.0)
-
-
-def _at_radius(phase: Phase, name: str, effective_radius: float) -> Floats:
-    """A table (band, …), linear in the logarithm of the effective radius."""
-    lut = _tables()
-    nodes = np.log(lut[f"{phase}_radius"])
-    position = float(np.interp(np.log(effective_radius), nodes, np.arange(nodes.size)))
-    low = min(int(position), nodes.size - 2)
-    table = lut[f"{phase}_{name}"]
-    return np.asarray(table[:, low] + (position - low) * (table[:, low + 1] - table[:, low]))
 
 
 def _lookup(curve: Array, index: NDArray[np.int32], weight: Array) -> Array:
@@ -246,10 +212,6 @@ def _lookup(curve: Array, index: NDArray[np.int32], weight: Array) -> Array:
     out *= weight
     out += np.take(curve, index, axis=1, mode="clip")
     return out
-
-
-def _span(top: float) -> float:
-    return float(np.log1p(top / _BEND))
 
 
 def _check(depth: Array, *, phase: str, effective_radius: float) -> None:
@@ -262,9 +224,3 @@ def _check(depth: Array, *, phase: str, effective_radius: float) -> None:
         )
     if not np.all(depth >= 0):
         raise ArgumentError(f"optical_depth has a minimum of {depth.min()}; expected 0 or more everywhere, and no NaN.")
-
-
-@lru_cache(maxsize=1)
-def _tables() -> dict[str, Floats]:
-    with (files("clearsight.simulate") / "data" / "cloud_optics.npz").open("rb") as file, np.load(file) as lut:
-        return {name: lut[name].astype(np.float64) for name in lut}

@@ -74,8 +74,8 @@ class Rendered:
     shadow: Array
     """(y, x) share of the direct sunlight that clouds leave to the ground, 0 … 1."""
     light: Array
-    """(y, x) sunlight that reaches the ground past clouds, straight or scattered by them, in the visible: 1 in the open,
-    a little more beside sunlit cloud; skylight not counted."""
+    """(y, x) sunlight that reaches the ground past clouds, straight or scattered by them, in the visible: 1 in the
+    open, a little more beside sunlit cloud; skylight not counted."""
 
 
 def render(
