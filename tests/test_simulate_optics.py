@@ -235,10 +235,10 @@ def test_dense_grids_follow_the_curves_through_the_tables(phase, share, sun):
         at_sun = PchipInterpolator(cosines[::-1], at_radius[..., ::-1], axis=2)(np.cos(np.radians(sun)))
         return PchipInterpolator(tau, at_sun, axis=1)(np.log1p(DEPTHS / 0.05))
 
-    np.testing.assert_allclose(found.albedo, curve(tables["albedo"]), atol=5e-4)
+    np.testing.assert_allclose(found.albedo, curve(tables["albedo"]), atol=1e-3)
     through = found.transmittance + found.transmittance_diffuse
-    np.testing.assert_allclose(through, curve(tables["transmittance"]), atol=6e-4)
-    np.testing.assert_allclose(found.reflectance, curve(tables["nadir"]), atol=1e-3)
+    np.testing.assert_allclose(through, curve(tables["transmittance"]), atol=1e-3)
+    np.testing.assert_allclose(found.reflectance, curve(tables["nadir"]), atol=2e-3)
 
 
 def test_empty_field():

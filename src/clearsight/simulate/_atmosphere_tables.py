@@ -81,15 +81,25 @@ def scattering(
     tau_mixed = tau[:, None] + _extinction(aerosol, platform)[:, None] * aot
     tilt = _tilt(aerosol, np.concatenate([[0.0], aot]), tau=tau, angles=angles, platform=platform)
 
+    position = np.sqrt(aot / MAX_AOT) * (_AOT.size - 1)
+    low = np.minimum(position.astype(int), _AOT.size - 2)
+
     def level(table: Floats, weights: Floats) -> Floats:
         return np.tensordot(weights, table, axes=1)
 
     def with_aerosol(table: Floats) -> Floats:
-        return _between(level(table, at_dust), np.sqrt(aot / MAX_AOT) * (_AOT.size - 1)).T
+        """(pressure, aot, 13) to (13, n): of the dense axis no more is worked on than what's asked for."""
+        below, above = (level(table[:, row], at_dust) for row in (low, low + 1))
+        return np.asarray(below + (position - low)[:, None] * (above - below)).T
+
+    def with_aerosol_at(table: Floats, cosine: float) -> Floats:
+        """The same of (pressure, cosine, aot, 13)."""
+        row, weight = _cosine_place(cosine)
+        return (1.0 - weight) * with_aerosol(table[:, row]) + weight * with_aerosol(table[:, row + 1])
 
     def through(cosine: float) -> tuple[Floats, Floats]:
         alone = level(_at_cosine(air.depth, cosine), at_air)[:, None]
-        mixed = alone + with_aerosol(_at_cosine(dust.depth, cosine))
+        mixed = alone + with_aerosol_at(dust.depth, cosine)
         return np.exp(-np.maximum(alone, 0.0) / cosine), np.exp(-np.maximum(mixed, 0.0) / cosine)
 
     (down_alone, down), (up_alone, up) = through(float(mu)), through(float(mu_up))
@@ -104,7 +114,7 @@ def scattering(
         albedo=albedo,
     )
     mixed = Scattering(
-        path=np.maximum(path + with_aerosol(_at_cosine(dust.path, float(mu))) / mu + tilt[:, 1:], 0.0),
+        path=np.maximum(path + with_aerosol_at(dust.path, float(mu)) / mu + tilt[:, 1:], 0.0),
         down=down,
         down_direct=np.minimum(np.exp(-tau_mixed / mu), down),
         up=up,
@@ -132,13 +142,21 @@ def vapour_transmittance(*, platform: str, slant: Floats, height: Floats) -> Flo
 def gas_transmittance(*, platform: str, ozone: float, airmass: float, height: float) -> Floats:
     """Transmittance (13,) of ozone (slant column, cm-atm) and of the well-mixed gases above a height in km."""
     lut = _tables()
-    index = _platform_index(platform)
-    none = np.zeros((1, 13))
-    through_ozone = np.concatenate([none, -np.log(lut["gas_ozone"][index]).T])
-    at_height = _along(lut["gas_height"], -np.log(lut["gas_mixed"][index]).transpose(1, 2, 0), height)
+    through_ozone, mixed = _gas_depths(platform)
+    at_height = _along(lut["gas_height"], mixed, height)
     depth = _along(np.concatenate([[0.0], lut["ozone"]]), through_ozone, ozone)
-    depth = depth + _along(np.concatenate([[0.0], lut["airmass"]]), np.concatenate([none, at_height]), airmass)
+    depth = depth + _along(np.concatenate([[0.0], lut["airmass"]]), at_height, airmass)
     return np.asarray(np.exp(-depth))
+
+
+@lru_cache(maxsize=4)
+def _gas_depths(platform: str) -> tuple[Floats, Floats]:
+    """Optical depths from no gas on: of ozone (column, 13), and of the well-mixed gases (height, air mass, 13)."""
+    lut = _tables()
+    index = _platform_index(platform)
+    ozone = -np.log(lut["gas_ozone"][index]).T
+    mixed = -np.log(lut["gas_mixed"][index]).transpose(1, 2, 0)
+    return np.concatenate([np.zeros((1, 13)), ozone]), np.pad(mixed, ((0, 0), (1, 0), (0, 0)))
 
 
 def _tilt(aerosol: str, aot: Floats, *, tau: Floats, angles: tuple[float, float, float], platform: str) -> Floats:
@@ -183,9 +201,14 @@ def _lagrange(nodes: Floats, at: float) -> Floats:
 
 def _at_cosine(table: Floats, cosine: float) -> Floats:
     """A dense table (pressure, cosine, …) at one cosine."""
-    position = (cosine - _COSINE[0]) / (_COSINE[1] - _COSINE[0])
-    low = int(np.clip(position, 0, _COSINE.size - 2))
-    return np.asarray(table[:, low] + (position - low) * (table[:, low + 1] - table[:, low]))
+    low, weight = _cosine_place(cosine)
+    return np.asarray(table[:, low] + weight * (table[:, low + 1] - table[:, low]))
+
+
+def _cosine_place(cosine: float) -> tuple[int, float]:
+    position = (cosine - float(_COSINE[0])) / float(_COSINE[1] - _COSINE[0])
+    low = min(max(int(position), 0), _COSINE.size - 2)
+    return low, position - low
 
 
 def _between(values: Floats, position: Floats) -> Floats:

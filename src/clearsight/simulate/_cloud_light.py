@@ -140,7 +140,8 @@ def _vapour_within(layer: CloudLayer, *, air: Air, view: View) -> Array:
 
 def node_of(depth: Array) -> NDArray[np.intp]:
     """Place of optical depths in the tables of `Optics`."""
-    position = np.log1p(depth * np.float32(_BEND))
+    # `log` in single precision is several times faster than `log1p`.
+    position = np.log(np.float32(1.0) + depth * np.float32(_BEND))
     position *= np.float32((_NODES - 1) / np.log1p(_LARGEST * _BEND))
     position += np.float32(0.5)
     return np.asarray(np.minimum(position, _NODES - 1), dtype=np.intp)

@@ -93,7 +93,8 @@ def curves(
 
 def position(depth: Array) -> Array:
     """Where optical depths lie on the axis ``TAU``, in steps."""
-    out = np.log1p(np.minimum(depth, np.float32(MAX_OPTICAL_DEPTH)) * np.float32(1 / _BEND))
+    # `log` in single precision is several times faster than `log1p`.
+    out = np.log(np.float32(1.0) + np.minimum(depth, np.float32(MAX_OPTICAL_DEPTH)) * np.float32(1 / _BEND))
     out *= np.float32(1 / _STEP)
     return np.asarray(out, dtype=np.float32)
 

@@ -164,11 +164,12 @@ def slant_depth(
     reach = float(np.hypot(*shift))
     level = float(np.mean(ground))
     rough = not np.isscalar(ground) and float(np.ptp(np.asarray(ground))) * reach > 2.0
-    total = np.zeros(shape, dtype=np.float32)
-    for height, depth in slices(layer, reach=reach):
-        if rough:
-            total += _over_relief(depth, layer, height=height, shift=shift, ground=np.asarray(ground, dtype=np.float32))
-        else:
+    parts = slices(layer, reach=reach)
+    if rough:
+        total = _over_relief(parts, layer, shift=shift, ground=np.asarray(ground, dtype=np.float32))
+    else:
+        total = np.zeros(shape, dtype=np.float32)
+        for height, depth in parts:
             total += seen_from(depth, layer=layer, height=height - level, shift=shift, shape=shape)
     blur = _SUN_BLUR * max(layer.base_height - level, 0.0) / pixel
     cosine = np.float32(np.cos(np.radians(zenith)))
@@ -179,8 +180,32 @@ def slant_depth(
     return total / cosine
 
 
-def _over_relief(field: Array, layer: CloudLayer, *, height: float, shift: tuple[float, float], ground: Array) -> Array:
-    above = np.float32(height) - ground
-    rows, columns = np.indices(ground.shape, dtype=np.float32)
-    at = np.stack([rows + layer.margin - above * shift[0], columns + layer.margin - above * shift[1]])
-    return np.asarray(ndimage.map_coordinates(field, at, order=1, mode="grid-wrap"), dtype=np.float32)
+def _over_relief(
+    parts: list[tuple[float, Array]], layer: CloudLayer, *, shift: tuple[float, float], ground: Array
+) -> Array:
+    """Shadows of all slices on level ground, around the frame as well; then relief moves them."""
+    level = float(ground.mean())
+    moves = [(ground - np.float32(level)) * np.float32(along) for along in shift]
+    first = [int(np.floor(move.min())) for move in moves]
+    size = [ground.shape[axis] + int(np.ceil(moves[axis].max())) - first[axis] + 2 for axis in (0, 1)]
+    flat = np.zeros(size, dtype=np.float32)
+    for height, depth in parts:
+        corner = [layer.margin + start - (height - level) * along for start, along in zip(first, shift, strict=True)]
+        flat += window(depth, origin=(corner[0], corner[1]), shape=(size[0], size[1]))
+    y, x = np.ogrid[: ground.shape[0], : ground.shape[1]]
+    return _sampled(flat, moves[0] + (y - first[0]).astype(np.float32), moves[1] + (x - first[1]).astype(np.float32))
+
+
+def _sampled(field: Array, rows: Array, columns: Array) -> Array:
+    """Values between the pixels of a field (bilinear) at positions within it."""
+    row, column = rows.astype(np.int32), columns.astype(np.int32)
+    down, right = rows - row, columns - column
+    place = row * np.int32(field.shape[1]) + column
+    flat = field.ravel()
+
+    def along(start: NDArray[np.int32]) -> Array:
+        left = np.take(flat, start)
+        return np.asarray(left + right * (np.take(flat, start + np.int32(1)) - left), dtype=np.float32)
+
+    upper = along(place)
+    return np.asarray(upper + down * (along(place + np.int32(field.shape[1])) - upper), dtype=np.float32)
