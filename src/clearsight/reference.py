@@ -144,12 +144,35 @@ def closeness(dates: Dates, at: Dates) -> NDArray[np.float64]:
     array([[1.  , 0.3 , 0.06]])
     """
     days = _days(dates)[None, :] - _days(at)[:, None]
-    season = np.abs((days + _YEAR / 2) % _YEAR - _YEAR / 2)
-    near = np.exp(-np.abs(days) / _DAYS_NEAR)
-    same_season = np.exp(-0.5 * np.square(season / _DAYS_SEASON))
-    rest = 1.0 - _SHARE_SEASON - _SHARE_ALWAYS
-    close: NDArray[np.float64] = rest * near + _SHARE_SEASON * same_season + _SHARE_ALWAYS
+    close: NDArray[np.float64] = recency(days) + seasonal(days)
     return close
+
+
+def recency(days: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What nearness in time adds to `closeness`: 0.7 on the same day, a third of it after forty days.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> recency(np.array([0.0, 40.0])).round(2)
+    array([0.7 , 0.26])
+    """
+    near: NDArray[np.float64] = (1.0 - _SHARE_SEASON - _SHARE_ALWAYS) * np.exp(-np.abs(days) / _DAYS_NEAR)
+    return near
+
+
+def seasonal(days: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What the season adds to `closeness`, and what every frame has: 0.3 on the same day of any year.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> seasonal(np.array([0.0, 182.6])).round(2)
+    array([0.3 , 0.05])
+    """
+    season = np.abs((days + _YEAR / 2) % _YEAR - _YEAR / 2)
+    same: NDArray[np.float64] = _SHARE_SEASON * np.exp(-0.5 * np.square(season / _DAYS_SEASON)) + _SHARE_ALWAYS
+    return same
 
 
 def _days(dates: Dates) -> NDArray[np.float64]:

@@ -1,0 +1,130 @@
+"""What one frame adds to a `history`, in whole numbers: quantised once, so that sums know no order."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from math import ceil
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clearsight import cdf
+from clearsight.errors import ArgumentError
+from clearsight.reference import FloatArray
+
+SEASONS: Final = 6
+FULL: Final = 4
+"""Weight of a wholly clear pixel."""
+CLEAR: Final = 2
+"""Weight from which on a pixel is clear enough to be the latest look of its place."""
+STEPS: Final = 1000
+"""Steps of reflectance from 0 to 1."""
+ZERO: Final = 100
+"""Value of reflectance 0: below it there is room for what atmospheric correction overdoes."""
+TENTHS: Final = 10
+"""What an observation is worth in the histogram of scores."""
+HASH_BITS: Final = 20
+YEAR: Final = 365.2425
+
+_HIGHEST: Final = 2100
+_CS_STEPS: Final = 200
+_EPOCH: Final = np.datetime64("2015-01-01", "s")
+
+Whole = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One frame over a sub-tile, as a history takes it in."""
+
+    index: str
+    """``system:index``."""
+    version: str
+    """Which processing of the image: its processing version, or the product's id."""
+    date: np.datetime64
+    """When it was taken, from 2015 on."""
+    values: FloatArray
+    """(band, y, x) reflectance in the order of the history's bands, on its grid; NaN = nodata."""
+    cs: FloatArray
+    """(y, x) scores in [0, 1], NaN = nodata; on the history's grid or on one two times finer, of which means count."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one frame adds."""
+
+    season: int
+    key: int
+    weight: Whole
+    """(y, x)"""
+    values: Whole
+    """(band, y, x)"""
+    node: Whole
+    """(y, x) node of the histogram, of which the next one has ``above`` tenths."""
+    above: Whole
+    """(y, x)"""
+    below: Whole
+    """(y, x) tenths of ``node``; both are 0 where the frame has no score."""
+
+
+def share_of(frame: Seen, *, shape: tuple[int, int], bands: tuple[str, ...]) -> Share:
+    """Quantise a frame. A pixel takes part where it has a score and every band has a value.
+
+    Raises
+    ------
+    ArgumentError
+        Values or scores have another shape than the history; the frame is from before 2015.
+    """
+    expected = (len(bands), *shape)
+    if frame.values.shape != expected:
+        raise ArgumentError(f"frame.values has the shape {frame.values.shape}; expected {expected}, the bands {bands}.")
+    score = _pooled(frame.cs, finer_by(frame.cs.shape, shape))
+    scored = (score >= 0) & np.isfinite(frame.values).all(axis=0)
+    score = np.where(scored, score, 0)
+    values = np.rint(np.where(scored, frame.values, 0.0).astype(np.float64) * STEPS).astype(np.int64) + ZERO
+    steps = _CS_STEPS // (cdf.NODES - 1)
+    node = np.minimum(score // steps, cdf.NODES - 2)
+    above = (score - node * steps) * TENTHS // steps
+    return Share(
+        season=int(days(frame.date) % YEAR / YEAR * SEASONS),
+        key=key_of(frame.index, frame.date),
+        weight=(FULL * score**2 + _CS_STEPS**2 // 2) // _CS_STEPS**2,
+        values=np.clip(values, 0, _HIGHEST),
+        node=node,
+        above=np.where(scored, above, 0),
+        below=np.where(scored, TENTHS - above, 0),
+    )
+
+
+def finer_by(fine: tuple[int, ...], shape: tuple[int, int]) -> int:
+    """How many times finer a grid is than the history's: 1 or 2."""
+    for factor in (1, 2):
+        if tuple(ceil(size / factor) for size in fine) == shape:
+            return factor
+    raise ArgumentError(f"cs has the shape {fine}; expected {shape}, or twice as fine.")
+
+
+def days(date: np.datetime64) -> float:
+    """Days since the beginning of 2015."""
+    return float((date.astype("datetime64[s]") - _EPOCH).astype(np.int64)) / 86_400.0
+
+
+def key_of(index: str, date: np.datetime64) -> int:
+    """A number that grows with the date, and differs between frames of the same second."""
+    seconds = int((date.astype("datetime64[s]") - _EPOCH).astype(np.int64))
+    if seconds <= 0:
+        raise ArgumentError(f"frame {index!r} is of {date}; Sentinel-2 has flown since 2015. Correct its date.")
+    return (seconds << HASH_BITS) | (zlib.crc32(index.encode()) & (2**HASH_BITS - 1))
+
+
+def _pooled(cs: FloatArray, factor: int) -> Whole:
+    """Scores in steps of 1/200, means of ``factor`` by ``factor`` valid pixels; −1 = nodata."""
+    padded = np.pad(cs, [(0, -size % factor) for size in cs.shape], constant_values=np.nan)
+    cells = padded.reshape(padded.shape[0] // factor, factor, padded.shape[1] // factor, factor)
+    valid = np.isfinite(cells)
+    steps = np.rint(np.where(valid, cells, 0.0) * _CS_STEPS).astype(np.int64).sum(axis=(1, 3))
+    count = valid.sum(axis=(1, 3))
+    mean: Whole = np.where(count > 0, (2 * steps + count) // np.maximum(2 * count, 1), -1)
+    return mean

@@ -1,0 +1,353 @@
+"""The history of a place, of a fixed size however many frames it has seen: clear reference, scores, frames.
+
+Everything is a sum of whole numbers, or a largest of several, so the order of the frames changes nothing, not even a
+bit, and two histories merge into the one of all their frames. Per place, on a grid of 20 m:
+
+========== ======================= ======= ========================================================================
+array      shape                   dtype   what it is
+========== ======================= ======= ========================================================================
+weight0…5  (y, x)                  uint16  Σ w of the frames of one season; w = round(4 · cs²), 0 to 4
+sum0…5     (band, y, x)            uint32  Σ w·v of them; v = round(1000 · reflectance) + 100, cut to 0 … 2100
+square     (band, y, x)            uint64  Σ w·v² of all seasons
+when       (2, y, x)               int64   the two latest clear frames (w ≥ 2): 2²⁰ · seconds since 2015 + hash of id
+recent     (2, band, y, x)         uint16  v in them, the latest first
+scores     (21, y, x)              uint16  histogram of ``cs`` at the nodes of `cdf`, in tenths of a frame
+========== ======================= ======= ========================================================================
+
+A season is a sixth of a year. The scatter within the seasons follows from ``square`` and the seasons' own sums. With
+12 bands that is 490 bytes per place, of which a frame touches 240: its own season's sums and what has no season.
+
+Why 20 m: most bands have no more, and every scene reads and writes it. A tile's state would be four times as large at
+10 m, and would cost more time than the scoring. Why two latest frames: leaving one out must leave the latest other.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clearsight import cdf
+from clearsight._parts import Part, Parts, read_manifest
+from clearsight._shares import (
+    CLEAR,
+    FULL,
+    HASH_BITS,
+    SEASONS,
+    STEPS,
+    TENTHS,
+    YEAR,
+    ZERO,
+    Seen,
+    Share,
+    Whole,
+    days,
+    finer_by,
+    key_of,
+    share_of,
+)
+from clearsight.errors import ArgumentError, ProductError
+from clearsight.reference import FloatArray, Reference, recency, seasonal
+
+RESOLUTION: Final = 20
+"""Metres."""
+MOST_FRAMES: Final = 6553
+"""Frames that the histogram of scores can count: 45 years of every pass of two satellites."""
+
+
+class History:
+    """Accumulated facts of one sub-tile. Make one with `open_history`.
+
+    Parameters
+    ----------
+    shape : (rows, columns)
+        On the 20 m grid.
+    bands : sequence of str
+        Bands of the clear reference, in this order.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> past = History((1, 1), ("B02", "B04"))
+    >>> for day, blue in (("2023-07-01", 0.08), ("2023-07-11", 0.10)):
+    ...     values, cs = np.full((2, 1, 1), blue, "float32"), np.ones((1, 1), "float32")
+    ...     _ = past.add(Seen(day, "05.09", np.datetime64(day), values, cs))
+    >>> ground = past.reference(at=np.datetime64("2023-07-13"))
+    >>> ground.recent[0].item(), ground.age.item()
+    (0.10000000149011612, 2.0)
+    """
+
+    def __init__(
+        self, shape: tuple[int, int], bands: Sequence[str], *, folder: Path | None = None, facts: object = None
+    ) -> None:
+        known = facts if isinstance(facts, dict) else {}
+        self.shape = shape
+        self.bands = tuple(bands)
+        self.frames: dict[str, dict[str, str]] = dict(known.get("frames", {}))
+        self.folder = folder
+        self._parts = Parts(_kinds(shape, len(self.bands)), folder=folder if known else None, files=known.get("files"))
+
+    def version(self, index: str) -> str | None:
+        """Which processing of an image has been seen; None if none has."""
+        frame = self.frames.get(index)
+        return None if frame is None else frame["version"]
+
+    def add(self, frame: Seen) -> bool:
+        """Take in a frame. One that has been seen already changes nothing, and gives False.
+
+        Raises
+        ------
+        ArgumentError
+            Another processing of the image has been seen (`remove` it first); wrong shapes; a date before 2015.
+        """
+        known = self.version(frame.index)
+        if known == frame.version:
+            return False
+        if known is not None:
+            raise ArgumentError(
+                f"frame {frame.index!r} has been seen in version {known!r}, and is now {frame.version!r}; "
+                "remove() the former first, or build the history again."
+            )
+        if len(self.frames) >= MOST_FRAMES:
+            raise ArgumentError(f"the history holds {MOST_FRAMES} frames, which is all it can count; start another.")
+        share = share_of(frame, shape=self.shape, bands=self.bands)
+        if any(key_of(index, np.datetime64(facts["date"])) == share.key for index, facts in self.frames.items()):
+            raise ArgumentError(f"frame {frame.index!r} can't be told from another of the same second; leave one out.")
+        self._count(share, +1)
+        self._push(np.where(share.weight >= CLEAR, share.key, 0), share.values)
+        self.frames[frame.index] = {"version": frame.version, "date": _text(frame.date)}
+        return True
+
+    def remove(self, frame: Seen) -> bool:
+        """Take a frame out again: the very values and scores that were added. False if it hasn't been seen.
+
+        All sums are then what they would be without it. Where it was one of the two latest clear frames, one is left:
+        `reference` is exact, but for ``without`` of that one, until another clear frame comes.
+        """
+        if self.version(frame.index) != frame.version:
+            return False
+        share = share_of(frame, shape=self.shape, bands=self.bands)
+        self._count(share, -1)
+        when, recent = self._parts["when"], self._parts["recent"]
+        first, second = when[0] == share.key, when[1] == share.key
+        when[0][first], recent[0][:, first] = when[1][first], recent[1][:, first]
+        when[1][first | second], recent[1][:, first | second] = 0, 0
+        self._parts["when"], self._parts["recent"] = when, recent
+        del self.frames[frame.index]
+        return True
+
+    def merge(self, other: History) -> None:
+        """Take in all that another history has seen.
+
+        Raises
+        ------
+        ArgumentError
+            Other shape or bands; or both have seen the same frame, which would count twice.
+        """
+        if (other.shape, other.bands) != (self.shape, self.bands):
+            raise ArgumentError(f"other is {other.shape} of {other.bands}; expected {self.shape} of {self.bands}.")
+        twice = sorted(self.frames.keys() & other.frames.keys())
+        if twice:
+            raise ArgumentError(
+                f"both histories have seen {', '.join(twice)}; only histories of different frames add up."
+            )
+        for name in self._parts:
+            if name not in ("when", "recent"):
+                self._parts[name] = self._parts[name] + other._parts[name]
+        for key, values in zip(other._parts["when"], other._parts["recent"], strict=True):
+            self._push(key, values.astype(np.int64))
+        self.frames |= other.frames
+
+    def reference(self, *, at: np.datetime64, without: Seen | None = None) -> Reference:
+        """Clear reference for one moment, weighed by season and, for the latest clear frame, by nearness in time.
+
+        Parameters
+        ----------
+        at : datetime64
+            The moment.
+        without : Seen, optional
+            A frame that must not vouch for itself: the very one that was added. The result is what it would be had
+            it never been seen. One that hasn't been seen changes nothing.
+
+        Returns
+        -------
+        clearsight.reference.Reference
+            On the history's grid; ``recent`` and ``age`` are of the latest clear frame, before or after ``at``.
+        """
+        own = (
+            share_of(without, shape=self.shape, bands=self.bands)
+            if without is not None and self.version(without.index) == without.version
+            else None
+        )
+        when, recent = self._latest(own)
+        total, evidence = np.zeros(self.shape), np.zeros(self.shape)
+        mean, explained = np.zeros((len(self.bands), *self.shape)), np.zeros((len(self.bands), *self.shape))
+        for season, close in enumerate(_season_closeness(at)):
+            weight = self._parts[f"weight{season}"].astype(np.float64)
+            summed = self._parts[f"sum{season}"].astype(np.float64)
+            if own is not None and own.season == season:
+                weight -= own.weight
+                summed -= own.weight * own.values
+            total += weight
+            evidence += close * weight
+            mean += close * summed
+            explained += summed**2 / np.maximum(weight, 1.0)
+        age = np.where(when > 0, np.abs(days(at) - (when >> HASH_BITS) / 86_400.0), np.nan)
+        near = np.where(when > 0, recency(np.nan_to_num(age)), 0.0) * FULL
+        with np.errstate(invalid="ignore", divide="ignore"):
+            centre = (mean + near * recent) / (evidence + near)
+            square = self._parts["square"].astype(np.float64)
+            if own is not None:
+                square -= own.weight * own.values**2
+            spread = np.sqrt(np.maximum(square - explained, 0.0) / total) / STEPS
+        return Reference(
+            centre=_reflectance(centre),
+            spread=spread.astype(np.float32),
+            recent=_reflectance(np.where(when > 0, recent, np.nan)),
+            age=age.astype(np.float32),
+            count=((evidence + near) / FULL).astype(np.float32),
+        )
+
+    def rank(self, cs: FloatArray) -> FloatArray:
+        """Rank scores among all that the history has seen: ``cs_cdf``. `add` a frame first for it to count itself.
+
+        Parameters
+        ----------
+        cs : float32 array (y, x)
+            In [0, 1], NaN = nodata; on the history's grid, or on one two times finer, whose pixels rank in their cell.
+
+        Returns
+        -------
+        float32 array, shape of ``cs``
+        """
+        factor = finer_by(cs.shape, self.shape)
+        counts = self._parts["scores"]
+        ranked = np.empty_like(cs)
+        # A few rows at a time: in float32, and finer, the histogram is eight times as large.
+        for row in range(0, self.shape[0], 64):
+            strip = slice(row * factor, (row + 64) * factor)
+            cell = counts[:, row : row + 64].repeat(factor, axis=1).repeat(factor, axis=2)
+            cell = cell[:, : cs[strip].shape[0], : cs.shape[1]].astype(np.float32) / np.float32(TENTHS)
+            ranked[strip] = cdf.rank(cs[strip][None], cell)[0]
+        return ranked
+
+    def save(self, folder: str | os.PathLike[str] | None = None) -> None:
+        """Write to a folder, by default the one it was opened from: all of it, or nothing.
+
+        Raises
+        ------
+        OutputError
+            It can't be written; what was there before is there still.
+        """
+        target = Path(folder) if folder is not None else self.folder
+        if target is None:
+            raise ArgumentError("the history was never in a folder; pass save(folder).")
+        self._parts.save(target, {"shape": list(self.shape), "bands": list(self.bands), "frames": self.frames})
+        self.folder = target
+
+    def _count(self, share: Share, sign: int) -> None:
+        """Add a frame's share to all sums, or take it off."""
+        weighted = share.weight * share.values
+        changes: dict[str, Whole] = {
+            f"weight{share.season}": share.weight,
+            f"sum{share.season}": weighted,
+            "square": weighted * share.values,
+        }
+        for name, change in changes.items():
+            # Unsigned numbers wrap around, both ways: what is taken off is exactly what was added.
+            part = self._parts[name]
+            part += (sign * change).astype(part.dtype)
+            self._parts[name] = part
+        counts = self._parts["scores"]
+        for node, tenths in ((share.node, share.below), (share.node + 1, share.above)):
+            before = np.take_along_axis(counts, node[None], axis=0)
+            np.put_along_axis(counts, node[None], before + (sign * tenths).astype(counts.dtype)[None], axis=0)
+        self._parts["scores"] = counts
+
+    def _push(self, key: Whole, values: Whole) -> None:
+        """Keep the two latest clear frames of each place; ``key`` is 0 where there is nothing new."""
+        when, recent = self._parts["when"], self._parts["recent"]
+        latest = key > when[0]
+        second = ~latest & (key > when[1])
+        when[1] = np.where(latest, when[0], np.where(second, key, when[1]))
+        when[0] = np.where(latest, key, when[0])
+        recent[1] = np.where(latest, recent[0], np.where(second, values, recent[1]))
+        recent[0] = np.where(latest, values, recent[0])
+        self._parts["when"], self._parts["recent"] = when, recent
+
+    def _latest(self, own: Share | None) -> tuple[Whole, FloatArray]:
+        when, recent = self._parts["when"], self._parts["recent"]
+        if own is None:
+            return when[0], recent[0].astype(np.float32)
+        is_own = when[0] == own.key
+        return np.where(is_own, when[1], when[0]), np.where(is_own, recent[1], recent[0]).astype(np.float32)
+
+
+def open_history(
+    folder: str | os.PathLike[str], *, shape: tuple[int, int] | None = None, bands: Sequence[str] | None = None
+) -> History:
+    """Open the history in a folder; an empty one of this shape and these bands, if there is none.
+
+    Raises
+    ------
+    ProductError
+        What is there is damaged.
+    ArgumentError
+        What is there has another shape or other bands; or nothing is there, and shape or bands aren't given.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     open_history(folder, shape=(2, 2), bands=["B02"]).save()
+    ...     open_history(folder).bands
+    ('B02',)
+    """
+    place = Path(folder)
+    facts = read_manifest(place)
+    if facts is None:
+        if shape is None or bands is None:
+            raise ArgumentError(f"{os.fspath(folder)!r} holds no history; pass shape and bands to begin one.")
+        return History(shape, bands, folder=place)
+    try:
+        found, names = (int(facts["shape"][0]), int(facts["shape"][1])), tuple(facts["bands"])
+    except (KeyError, TypeError, IndexError, ValueError) as error:
+        raise ProductError(f"{place} holds no usable history ({error!r}); remove the folder.") from error
+    if (shape or found, tuple(bands or names)) != (found, names):
+        raise ArgumentError(
+            f"{os.fspath(folder)!r} holds a history of shape {found} and bands {names}; asked for {shape} and {bands}. "
+            "Remove it to begin another."
+        )
+    return History(found, names, folder=place, facts=facts)
+
+
+def _kinds(shape: tuple[int, int], bands: int) -> dict[str, Part]:
+    kinds = {
+        "square": Part((bands, *shape), "<u8"),
+        "when": Part((2, *shape), "<i8"),
+        "recent": Part((2, bands, *shape), "<u2"),
+        "scores": Part((cdf.NODES, *shape), "<u2"),
+    }
+    for season in range(SEASONS):
+        kinds[f"weight{season}"] = Part(shape, "<u2")
+        kinds[f"sum{season}"] = Part((bands, *shape), "<u4")
+    return kinds
+
+
+def _reflectance(values: NDArray[np.floating]) -> FloatArray:
+    scaled: FloatArray = ((values - ZERO) / STEPS).astype(np.float32)
+    return scaled
+
+
+def _season_closeness(at: np.datetime64) -> NDArray[np.float64]:
+    """What a frame of each season counts at a moment, taken at the season's middle."""
+    middles = (np.arange(SEASONS) + 0.5) * YEAR / SEASONS
+    return seasonal(middles - days(at))
+
+
+def _text(date: np.datetime64) -> str:
+    return str(date.astype("datetime64[s]"))
