@@ -21,6 +21,10 @@ class UnsafeProductError(ProductError):
     """A product tries something it must not: a path out of its archive, an external XML entity."""
 
 
+class RemoteError(ProductError):
+    """A server refuses, fails, stays silent or sends too little; what it sent isn't used."""
+
+
 class MissingBandError(ClearsightError):
     """An item or a stack lacks a band that was asked for."""
 
