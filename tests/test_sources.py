@@ -417,10 +417,13 @@ class TestBadInput:
         with pytest.raises(EmptySourceError, match=r"holds no Sentinel-2 image; expected a SAFE folder"):
             search(tmp_path)
 
-    @pytest.mark.parametrize("source", ["earth-search", "https://earth-search.aws.element84.com/v1"])
-    def test_catalogue_services_are_not_read_yet(self, source: str) -> None:
-        with pytest.raises(ArgumentError, match=rf"{source}.*a SAFE folder"):
-            search(source)
+    def test_providers_have_the_levels_they_have(self) -> None:
+        with pytest.raises(ArgumentError, match=r"sentinel-2-l1c.*'planetary-computer' has only 'sentinel-2-l2a'"):
+            search("planetary-computer", collection="sentinel-2-l1c")
+
+    def test_names_of_no_provider(self) -> None:
+        with pytest.raises(ArgumentError, match=r"'earthsearch' doesn't exist.*earth-search, earth-search-c1"):
+            search("earthsearch")
 
     @pytest.mark.parametrize("name", ["../evil.jp2", "/etc/evil.jp2", "a/../../evil.jp2", "..\\evil.jp2", "C:evil.jp2"])
     def test_path_traversal(self, tmp_path: Path, name: str) -> None:

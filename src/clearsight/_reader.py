@@ -31,6 +31,7 @@ from rasterio.warp import reproject
 from clearsight._resample import block_mean, group_mean, interpolate, is_whole
 from clearsight.bands import NODATA_DN, harmonise
 from clearsight.errors import ProductError
+from clearsight.sources import _stores
 
 Float = NDArray[np.float32]
 Numbers = NDArray[np.integer]
@@ -97,10 +98,14 @@ def read(source: Source, grid: GeoBox, *, resampling: str = AUTO) -> tuple[Roi, 
         The file is missing, truncated or corrupt.
     """
     try:
-        with rasterio.open(source.href, sharing=False) as dataset:
+        # Settings and signature belong to this one file, and to the time it is open.
+        with (
+            rasterio.Env(**_stores.settings(source.href)),
+            rasterio.open(_stores.address(source.href), sharing=False) as dataset,
+        ):
             return _read(dataset, source, grid, resampling)
     except rasterio.errors.RasterioError as error:
-        cause = error.__cause__ or error
+        cause = _stores.without_secrets(str(error.__cause__ or error))
         raise ProductError(
             f"item {source.item!r}: asset {source.asset!r} can't be read from {source.href}: {cause}. "
             "The file is missing, truncated or corrupt; fetch the product again."
@@ -260,7 +265,7 @@ def _reduced(dataset: rasterio.DatasetReader, source: Source, roi: Roi, level: i
     # Whole blocks: they are decoded whole anyway, and whether one is mixed mustn't depend on the window.
     area = _snapped(roi, dataset.shape, sides, margin=shrink)
     overviews = dataset.overviews(source.band)
-    with rasterio.open(source.href, sharing=False, overview_level=overviews.index(shrink)) as overview:
+    with rasterio.open(dataset.name, sharing=False, overview_level=overviews.index(shrink)) as overview:
         numbers = _numbers(overview, source, _shrunk(area, shrink))
     values = _decode(numbers, source)
     mixed = [block for block in _blocks(area, sides) if _is_mixed(values[_within(block, area, shrink)])]

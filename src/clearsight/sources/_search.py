@@ -14,17 +14,20 @@ import shapely
 from pystac.errors import STACError
 
 from clearsight import ids
-from clearsight.bands import Level
+from clearsight.bands import BANDS, Level
 from clearsight.errors import ArgumentError, EmptySourceError, ProductError
+from clearsight.sources._api import address_items, is_api, preset_items
 from clearsight.sources._items import COLLECTIONS
+from clearsight.sources._normalise import normalised
 from clearsight.sources.plain import band_files, plain_item
+from clearsight.sources.presets import PRESETS
 from clearsight.sources.safe import safe_items
 
 _EVER: Final = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 _CATALOGUES: Final = ("catalog.json", "collection.json")
 _READ_TODAY: Final = (
-    "a SAFE folder, a SAFE zip, a folder of these, a folder of plain band files, or the path of a static STAC "
-    "catalogue, collection or item (.json)"
+    "a SAFE folder, a SAFE zip, a folder of these, a folder of plain band files, a static STAC catalogue, collection "
+    f"or item (.json), the address of a STAC API, or the name of a provider ({', '.join(PRESETS)})"
 )
 
 
@@ -42,11 +45,12 @@ def search(
 
     Parameters
     ----------
-    source : path
-        A SAFE folder, a SAFE zip, a folder that holds many of them at any depth, a folder of plain band files, or a
-        static STAC catalogue, collection or item (path of the JSON).
+    source : path or str
+        A SAFE folder, a SAFE zip, a folder that holds many of them at any depth, a folder of plain band files; a
+        static STAC catalogue, collection or item (path or address of the JSON); the address of a STAC API; or a
+        provider: ``earth-search``, ``earth-search-c1``, ``copernicus``, ``planetary-computer``, ``eopf``, ``google``.
     collection : {"sentinel-2-l1c", "sentinel-2-l2a"}, optional
-        Keep the images of one processing level.
+        Keep the images of one processing level. Of a STAC API that isn't known by name also its own collections.
     bbox : (west, south, east, north), optional
         Keep the images that touch this box, in degrees (EPSG:4326); west > east crosses the antimeridian.
     datetime : str, optional
@@ -71,16 +75,24 @@ def search(
         The source doesn't exist or is of a kind that isn't read, or another argument is wrong.
     ProductError, UnsafeProductError, MissingOffsetError, MissingBandError
         The product is broken, unsafe, or incomplete; the message names it. Among whole products of a folder a broken
-        one is left out with a `ProductWarning`.
+        one is left out with a `ProductWarning`. A server that doesn't answer is a `ProductError`, too: what it sent
+        before isn't taken for the whole.
 
     Examples
     --------
     >>> items = search("archive/", collection="sentinel-2-l1c", datetime="2023-01/2023-02")  # doctest: +SKIP
+    >>> items = search(
+    ...     "earth-search", collection="sentinel-2-l2a", bbox=(13.0, 52.3, 13.2, 52.4), datetime="2023-06"
+    ... )  # doctest: +SKIP
     """
-    wanted = _level(collection)
     area = None if bbox is None else _area(bbox)
     start, end = _interval(datetime)
-    found = _items(_existing(source), level=level, offset=offset, acquired=_moment(acquired))
+    if _is_remote(source):
+        wanted = COLLECTIONS.get(collection or "")
+        found = _remote_items(str(source), collection=collection, bbox=bbox, datetime=datetime)
+    else:
+        wanted = _level(collection)
+        found = _items(_existing(source), level=level, offset=offset, acquired=_moment(acquired))
     kept = [
         item
         for item in found
@@ -104,11 +116,24 @@ def _existing(source: str | Path) -> Path:
     path = Path(source)
     if path.exists():
         return path
-    if re.match(r"^\w+://", str(source)):
-        raise ArgumentError(f"source={str(source)!r}: addresses on the network aren't read yet; give {_READ_TODAY}.")
-    raise ArgumentError(
-        f"source={str(source)!r} doesn't exist. Give {_READ_TODAY}; names of catalogue services aren't read yet."
-    )
+    raise ArgumentError(f"source={str(source)!r} doesn't exist. Give {_READ_TODAY}.")
+
+
+def _is_remote(source: str | Path) -> bool:
+    """A provider's name (unless a folder bears it), or an address."""
+    if isinstance(source, Path):
+        return False
+    return re.match(r"^https?://", source) is not None or (source in PRESETS and not Path(source).exists())
+
+
+def _remote_items(
+    source: str, *, collection: str | None, bbox: Sequence[float] | None, datetime: str | None
+) -> list[pystac.Item]:
+    if source in PRESETS:
+        return preset_items(PRESETS[source], level=_level(collection), bbox=bbox, datetime=datetime)
+    if is_api(source):
+        return address_items(source, collection=collection, bbox=bbox, datetime=datetime)
+    return _static_items(source)
 
 
 def _items(path: Path, *, level: Level | None, offset: float | None, acquired: datetime | None) -> list[pystac.Item]:
@@ -125,18 +150,15 @@ def _items(path: Path, *, level: Level | None, offset: float | None, acquired: d
     return [plain_item(path, level=level, offset=offset, datetime=acquired)] if band_files(path) else []
 
 
-def _static_items(path: Path) -> list[pystac.Item]:
-    """Items of a static catalogue, with absolute addresses and their ``system:index`` where they tell it."""
+def _static_items(address: str | Path) -> list[pystac.Item]:
+    """Items of a static catalogue, in the form of our contract, with absolute addresses."""
+    place = address if isinstance(address, str) else str(address.resolve())
     try:
-        root = pystac.read_file(str(path.resolve()))
+        root = pystac.read_file(place)
         items = [root] if isinstance(root, pystac.Item) else _walk(root)
     except (STACError, ValueError, KeyError, TypeError, OSError) as error:
-        raise ProductError(f"{path} can't be read as STAC: {type(error).__name__}: {error}.") from error
-    for item in items:
-        item.make_asset_hrefs_absolute()
-        if ids.INDEX not in item.properties:
-            _set_index(item)
-    return items
+        raise ProductError(f"{address} can't be read as STAC: {type(error).__name__}: {error}.") from error
+    return [_in_our_form(item) if _is_ours(item) else normalised(item) for item in items]
 
 
 def _walk(root: Any) -> list[pystac.Item]:
@@ -145,11 +167,20 @@ def _walk(root: Any) -> list[pystac.Item]:
     raise TypeError(f"a {type(root).__name__}, neither catalogue nor item")
 
 
-def _set_index(item: pystac.Item) -> None:
-    try:
-        item.properties[ids.INDEX] = ids.system_index(item)
-    except ArgumentError:
-        return  # an item of another kind; what needs its index will say so
+def _is_ours(item: pystac.Item) -> bool:
+    """An item that ``search`` has made before: its assets bear the names of bands and say what their numbers mean."""
+    known = [item.assets[band].extra_fields.get("raster:bands", [{}])[0] for band in BANDS if band in item.assets]
+    return bool(known) and all({"scale", "offset"} <= entry.keys() for entry in known)
+
+
+def _in_our_form(item: pystac.Item) -> pystac.Item:
+    item.make_asset_hrefs_absolute()
+    if ids.INDEX not in item.properties:
+        try:
+            item.properties[ids.INDEX] = ids.system_index(item)
+        except ArgumentError:
+            return item  # what needs its index will say so
+    return item
 
 
 def _level(collection: str | None) -> Level | None:
