@@ -51,3 +51,7 @@ class ClearsightWarning(UserWarning):
 
 class ProductWarning(ClearsightWarning):
     """A broken product of a folder is left out; the others are read."""
+
+
+class BusyError(ClearsightError):
+    """Another process works on the same part of an archive."""
