@@ -39,7 +39,7 @@ class _Dense:
     """One phase. ``2 n`` stands for the values at the tables' optical depths, then the slopes there."""
 
     bands: Array
-    """Reflectance towards the zenith, plane albedo and transmittance: (radius, cosine, 3 × 13, 2 n)."""
+    """Reflectance towards the zenith, plane albedo and transmittance: (radius, cosine, 3, 13, 2 n)."""
     wet: Array
     """Reflectance of B09 and B10 with vapour in the cloud: (radius, cosine, vapour, 2, 2 n)."""
     spherical_albedo: Array
@@ -82,13 +82,13 @@ def curves(
     at = _place(np.log(_tables()[f"{phase}_radius"]), float(np.log(radius)))
     sun, view = (_place(_COSINE, cosine) for cosine in cosines)
     plane = _at(dense.bands, at, sun)
-    nadir, albedo, down = (plane @ _basis()).reshape(3, 13, _NODES)
+    nadir, albedo, down = _curve(plane)
     if vapour is not None:
         wet = _at(dense.wet, at, sun)
         drops = [_lerp(wet[:, band], _place(_WETNESS, _wetness(vapour[band]))) for band in (0, 1)]
-        nadir[[9, 10]] = np.stack(drops) @ _basis()
-    up = _at(dense.bands[:, :, 26:], at, view) @ _basis()
-    return Curves(nadir, albedo, down, up, _lerp(dense.spherical_albedo, at) @ _basis())
+        nadir[[9, 10]] = _curve(np.stack(drops))
+    up = _curve(_at(dense.bands[:, :, 2:], at, view))[0]
+    return Curves(nadir, albedo, down, up, _curve(_lerp(dense.spherical_albedo, at)))
 
 
 def position(depth: Array) -> Array:
@@ -111,6 +111,12 @@ def particle(phase: str, radius: float, name: str) -> Floats:
     """``extinction``, ``single`` or ``forward`` (13,), straight in the logarithm of the radius."""
     table = _tables()[f"{phase}_{name}"].swapaxes(0, 1)
     return _lerp(table, _place(np.log(_tables()[f"{phase}_radius"]), float(np.log(radius))))
+
+
+def _curve(pieces: Floats) -> Floats:
+    """Values and slopes (…, 2 n) to curves over ``TAU``; row by row, since a product this small gains nothing from the
+    threads that a larger one would start."""
+    return np.asarray(np.matmul(pieces[..., None, :], _basis())[..., 0, :])
 
 
 def _wetness(vapour: float) -> float:
@@ -160,12 +166,12 @@ def _dense(phase: str) -> _Dense:
         """(…, tau, sun) to (…, tau, cosine)."""
         return np.asarray(PchipInterpolator(cosine, lut[f"{phase}_{name}"][..., ::-1], axis=-1)(_COSINE))
 
-    # (band, radius, tau, cosine) to (radius, cosine, band, tau).
-    bands = np.concatenate([over_cosines(name) for name in ("nadir", "albedo", "transmittance")])
+    # (name, band, radius, tau, cosine) to (radius, cosine, name, band, tau).
+    bands = np.stack([over_cosines(name) for name in ("nadir", "albedo", "transmittance")])
     wet = PchipInterpolator(np.log1p(lut["vapour"] / _WETNESS_BEND), over_cosines("wet"), axis=2)(_WETNESS)
     spherical = lut[f"{phase}_spherical_albedo"].swapaxes(0, 1)
     return _Dense(
-        bands=_with_slopes(bands.transpose(1, 3, 0, 2)),
+        bands=_with_slopes(bands.transpose(2, 4, 0, 1, 3)),
         wet=_with_slopes(wet.transpose(1, 4, 2, 0, 3)),
         spherical_albedo=_with_slopes(spherical),
         phase=PchipInterpolator(lut["backward"], lut[f"{phase}_phase"].swapaxes(0, 1), axis=-1)(_ANGLE).astype("f4"),
