@@ -142,11 +142,11 @@ def test_shadow_climbs_a_mountain() -> None:
     rough = np.full((160, 160), 500.0, dtype=np.float32)
     rough[:8] = 0.0
     assert np.nonzero(high.max(axis=0) > 14)[0].mean() == pytest.approx(79.5 - 50, abs=1)
-    relief = slant_depth(layer, zenith=45.0, azimuth=90.0, shape=(160, 160), ground=rough)[40:]
-    assert relief.sum() == pytest.approx(high[40:].sum(), rel=0.01)
-    assert (relief > 14).sum() == pytest.approx((high[40:] > 14).sum(), rel=0.15)
-    y, x = (np.average(axis, weights=relief) for axis in np.indices(relief.shape))
-    assert (y, x) == pytest.approx([np.average(a, weights=high[40:]) for a in np.indices(relief.shape)], abs=0.1)
+    on_cliff = slant_depth(layer, zenith=45.0, azimuth=90.0, shape=(160, 160), ground=rough)
+    taken, expected = (1.0 - np.exp(-STRAIGHT * depth[40:]) for depth in (on_cliff, high))
+    assert taken.sum() == pytest.approx(expected.sum(), rel=0.03)
+    for axis in np.indices(taken.shape):
+        assert np.average(axis, weights=taken) == pytest.approx(np.average(axis, weights=expected), abs=0.1)
 
 
 def test_a_slope_bends_a_shadow_as_ray_by_ray() -> None:

@@ -183,14 +183,17 @@ def slant_depth(
 def _over_relief(
     parts: list[tuple[float, Array]], layer: CloudLayer, *, shift: tuple[float, float], ground: Array
 ) -> Array:
-    """Shadows of all slices on level ground, around the frame as well; then relief moves them."""
-    level = float(ground.mean())
-    moves = [(ground - np.float32(level)) * np.float32(along) for along in shift]
+    """Shadows of all slices on level ground, around the frame as well; then relief moves them.
+
+    On level ground they're moved by whole pixels, relative to the lowest slice, so that only relief interpolates.
+    """
+    lowest = parts[0][0]
+    moves = [(ground - np.float32(lowest)) * np.float32(along) for along in shift]
     first = [int(np.floor(move.min())) for move in moves]
     size = [ground.shape[axis] + int(np.ceil(moves[axis].max())) - first[axis] + 2 for axis in (0, 1)]
     flat = np.zeros(size, dtype=np.float32)
     for height, depth in parts:
-        corner = [layer.margin + start - (height - level) * along for start, along in zip(first, shift, strict=True)]
+        corner = [layer.margin + at - round((height - lowest) * along) for at, along in zip(first, shift, strict=True)]
         flat += window(depth, origin=(corner[0], corner[1]), shape=(size[0], size[1]))
     y, x = np.ogrid[: ground.shape[0], : ground.shape[1]]
     return _sampled(flat, moves[0] + (y - first[0]).astype(np.float32), moves[1] + (x - first[1]).astype(np.float32))
