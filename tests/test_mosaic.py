@@ -10,12 +10,14 @@ import numpy as np
 import pystac
 import pytest
 import rasterio
+import shapely
+from odc.geo.geom import Geometry
 from pystac.validation import validate_dict
 from rio_cogeo import cog_validate
 
 import clearsight
-from clearsight import mosaic
-from clearsight.compositing import write_composite
+from clearsight import _windows
+from clearsight.compositing import FILE_NODATA, write_composite
 from clearsight.demo import Demo
 from clearsight.errors import ArgumentError, OutputError
 from clearsight.mosaic import Recipe, write_mosaic
@@ -31,7 +33,7 @@ def items(season: Demo) -> list[pystac.Item]:
 
 @pytest.fixture
 def small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mosaic, "_side", lambda arrays: 128)
+    monkeypatch.setattr(_windows, "window_side", lambda arrays: 128)
 
 
 def planes(path: Path) -> dict[str, np.ndarray]:
@@ -112,11 +114,11 @@ def test_stopped_in_the_middle_it_goes_on_from_there(items, tmp_path: Path, monk
         write_mosaic(items, out, progress=stop)
     assert not out.exists()
     read = []
-    load = mosaic.load
-    monkeypatch.setattr(mosaic, "load", lambda items, **more: read.append(more.get("chunks")) or load(items, **more))
+    load = _windows.load
+    monkeypatch.setattr(_windows, "load", lambda items, **more: read.append(more["geobox"]) or load(items, **more))
     resumed = planes(write_mosaic(items, out).path)
-    # 300 x 300 pixels are nine windows; four were there. One more call finds the grid.
-    assert len([chunks for chunks in read if chunks is None]) == 5
+    # 300 x 300 pixels are nine windows; four were there.
+    assert len(read) == 5
     for name, plane in whole.items():
         np.testing.assert_array_equal(resumed[name], plane)
     assert not list(tmp_path.glob(".*"))
@@ -130,6 +132,47 @@ def test_where_is_as_in_load(items, tmp_path: Path):
     with rasterio.open(made.path) as file:
         assert file.shape == stack.odc.geobox.shape
         assert file.transform == stack.odc.geobox.affine
+
+
+@pytest.fixture(scope="module")
+def triangle(items) -> shapely.Polygon:
+    """It leaves out some windows of 128 pixels as a whole, and cuts others."""
+    west, south, east, north = items[0].bbox
+    width, height = east - west, north - south
+    return shapely.Polygon([(west, south), (west + 0.7 * width, south), (west, south + 0.35 * height)])
+
+
+@pytest.mark.usefixtures("small_windows")
+def test_outside_the_area_is_nodata_and_within_nothing_changes(items, triangle, tmp_path, monkeypatch):
+    grid = clearsight.load(items, bands=["B04"], chunks={}).odc.geobox
+    recipe = Recipe(bands=("B04", "B08"))
+    whole = planes(write_mosaic(items, tmp_path / "whole.tif", recipe=recipe).path)
+    read = []
+    load = _windows.load
+    monkeypatch.setattr(_windows, "load", lambda items, **more: read.append(more["geobox"]) or load(items, **more))
+    cut = planes(write_mosaic(items, tmp_path / "cut.tif", recipe=recipe, geobox=grid, area=triangle).path)
+    assert 0 < len(read) < 9
+    east, north = np.meshgrid(*(grid.coords[name].values for name in ("x", "y")))
+    within = shapely.contains_xy(Geometry(triangle, "EPSG:4326").to_crs(grid.crs).geom, east, north)
+    assert 0.05 < within.mean() < 0.3
+    for name, plane in whole.items():
+        np.testing.assert_array_equal(cut[name], np.where(within, plane, FILE_NODATA))
+
+
+def test_an_area_is_a_place_of_its_own_and_another_request(items, triangle, tmp_path):
+    path = tmp_path / "field.geojson"
+    path.write_text(json.dumps(shapely.geometry.mapping(triangle)))
+    first = write_mosaic(items, tmp_path / "cut.tif", area=path)
+    with rasterio.open(first.path) as file:
+        assert file.shape == clearsight.load(items, bbox=triangle.bounds, chunks={}).odc.geobox.shape
+    footprint = shapely.geometry.shape(json.loads((tmp_path / "cut.json").read_text())["geometry"])
+    assert footprint.symmetric_difference(triangle).area < 1e-3 * triangle.area
+    assert not write_mosaic(items, tmp_path / "cut.tif", area=triangle).made
+    assert write_mosaic(items, tmp_path / "cut.tif", area=triangle.buffer(-1e-3)).made
+    made = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    with pytest.raises(ArgumentError, match="no pixel"):
+        write_mosaic(items, tmp_path / "cut.tif", area=triangle.representative_point().buffer(1e-6))
+    assert {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == made
 
 
 def test_what_cannot_be_is_told_before_any_work(items, tmp_path: Path):

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -22,49 +22,33 @@ from odc.geo.geobox import GeoBox
 from rasterio.windows import Window
 
 import clearsight
-from clearsight.compositing import FILE_NODATA, Method, as_stored, composite, steps_of
-from clearsight.errors import ArgumentError, OutputError
+from clearsight._cluster import on_cluster
+from clearsight._windows import (
+    Job,
+    begin,
+    finished,
+    image_of,
+    note_finished,
+    planes_of,
+    portable,
+    put,
+    windows_of,
+    work_folder,
+)
+from clearsight._windows import Recipe as Recipe
+from clearsight.errors import ArgumentError
 from clearsight.pictures import save_png, true_colour
-from clearsight.product import BLOCK, describe_file, write_cog
+from clearsight.product import describe_file, write_cog
 from clearsight.progress import Progress, silent
+from clearsight.selection import Area, read_area
 from clearsight.stack import load
 from clearsight.whole import whole_file
-
-_BUDGET: Final = 512 << 20
-"""Bytes that the values of one window may take; loading holds about twice as much for a moment."""
-
-_GDAL_CACHE: Final = 64 << 20
-"""Bytes. By default GDAL keeps 5 % of the machine's memory, whatever else is to fit."""
 
 _PREVIEW: Final = 1600
 """Longer side of the preview, pixels."""
 
 _PROJECTION: Final = "https://stac-extensions.github.io/projection/v2.0.0/schema.json"
 _FILE: Final = "https://stac-extensions.github.io/file/v2.1.0/schema.json"
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a composite is made; the fields mean what they mean in `clearsight.composite`."""
-
-    bands: tuple[str, ...] = ("B02", "B03", "B04", "B08")
-    """Bands of the result."""
-    by: str = "cs_cdf"
-    """Score to mask by; the items have to be linked to it."""
-    threshold: float = 0.60
-    """Values that score at least this are taken."""
-    method: Method = "median"
-    """How they become one."""
-    percentile: float = 50.0
-    """0 to 100, for the method of this name."""
-    minimum: int = 0
-    """Pixels with fewer clear frames become nodata."""
-    spread: bool = False
-    """Whether each band's median absolute deviation is added."""
-    date: bool = False
-    """Whether the date of the chosen frame is added, for "medoid" and "best"."""
-    near: str | None = None
-    """The date wished for, for "best"."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +72,8 @@ def write_mosaic(
     recipe: Recipe | None = None,
     bbox: Sequence[float] | None = None,
     geobox: GeoBox | None = None,
+    area: Area | None = None,
+    scheduler: str | None = None,
     progress: Progress | None = None,
 ) -> Mosaic:
     """Make a composite of images on disk, and write it as a COG, window by window.
@@ -95,7 +81,7 @@ def write_mosaic(
     Parameters
     ----------
     items : sequence of pystac.Item
-        With scores: ``matched`` of `clearsight.link`.
+        With scores: ``matched`` of `clearsight.link`. `clearsight.selection` keeps those of a tile or a season.
     path : path
         GeoTIFF to make, such as ``june.tif``. It appears when it is complete, with its STAC Item ``june.json``, the
         request ``june.request.json`` and a preview ``june.png`` beside it.
@@ -103,26 +89,35 @@ def write_mosaic(
         How; by default the median of B02, B03, B04, B08 where ``cs_cdf`` is at least 0.60.
     bbox, geobox : optional
         Where, as in `clearsight.load`.
+    area : path, mapping, or geometry, optional
+        Polygon, as in `clearsight.selection.read_area`: pixels whose centre lies outside get nodata, ``count`` too, and
+        windows outside aren't read. Without ``bbox`` and ``geobox`` it is also the place.
+    scheduler : str, optional
+        Address of a Dask cluster, such as ``"tcp://10.0.0.1:8786"``: its workers read and compute the windows, and this
+        process writes them. They have to see the files under the same names. Values don't depend on it.
     progress : callable, optional
         Called with (windows done, windows in all, what).
 
     Returns
     -------
     Mosaic
-        A request that ``path`` already answers does nothing: same items and score files, grid, recipe and version. What
-        was stopped in the middle goes on after its last window when it is asked for again.
+        A request that ``path`` already answers does nothing: same items and score files, grid, area, recipe and
+        version. What was stopped in the middle goes on after its last window when it is asked for again.
 
     Raises
     ------
     ArgumentError
-        An argument can't be used, see `clearsight.load` and `clearsight.composite`.
+        An argument can't be used, see `clearsight.load`, `clearsight.composite` and `read_area`; ``area`` holds no
+        pixel; ``scheduler`` doesn't answer.
     OutputError
-        The folder can't be made or written to.
+        The folder can't be made or written to, or the cluster lost its workers again and again.
+    OptionalDependencyError
+        ``scheduler`` is given, and distributed isn't installed.
 
     Notes
     -----
     Stored as ``clearsight.compositing.write_composite`` stores it. Memory doesn't grow with the area: a window's values
-    take at most 512 MB (a window of 512 x 512 pixels holds 80 frames of five bands).
+    take at most 512 MB (a window of 512 x 512 pixels holds 80 frames of five bands), also in each worker of a cluster.
 
     Examples
     --------
@@ -133,54 +128,55 @@ def write_mosaic(
     out, tell = Path(path), progress or silent
     if out.suffix.lower() not in (".tif", ".tiff"):
         raise ArgumentError(f"path={str(path)!r}; expected a name that ends in .tif.")
-    names = [*dict.fromkeys([*recipe.bands, recipe.by, *_tie_breakers(items, recipe)])]
+    place = None if area is None else read_area(area)
+    if place is not None and bbox is None and geobox is None:
+        bbox = place.boundingbox.bbox
+    names = tuple(dict.fromkeys([*recipe.bands, recipe.by, *_tie_breakers(items, recipe)]))
     # Nothing is read here: it checks the arguments and finds the grid.
     whole = load(items, bands=names, bbox=bbox, geobox=geobox, chunks={"y": -1, "x": -1})
-    grid: GeoBox = whole.odc.geobox
-    request = _request(items, grid, recipe, names)
-    frames = whole.sizes["time"]
+    planes = image_of(whole, recipe)
+    job = Job(tuple(portable(item, names) for item in items), names, whole.odc.geobox, recipe, place)
+    request = _request(job)
     preview = out.with_suffix(".png") if {"B04", "B03", "B02"} <= set(recipe.bands) else None
     if _is_answered(out, request):
-        return Mosaic(out, preview, frames, made=False)
-    planes = _composite(whole, recipe)
-    work = _work_folder(out, request)
-    with rasterio.Env(GDAL_CACHEMAX=_GDAL_CACHE):
-        raw = _begin(work, grid, planes)
-        windows = list(_windows(grid, side=_side(len(names) * frames)))
-        done = _finished(work)
-        for number, window in enumerate(windows):
-            tell(number, len(windows), "composite")
-            if number not in done:
-                stack = load(items, bands=names, geobox=grid[window.toslices()])
-                _put(raw, _composite(stack, recipe), window)
-                _note_finished(work, number)
-        tell(len(windows), len(windows), "composite")
-        with whole_file(out) as part:
-            write_cog(raw, part, overview_resampling="AVERAGE")
-        if preview:
-            _write_preview(out, preview)
-    _write_json(_item(out, grid, whole, request).to_dict(include_self_link=False), out.with_suffix(".json"))
+        return Mosaic(out, preview, len(items), made=False)
+    windows = windows_of(job)
+    if not windows:
+        raise ArgumentError(
+            f"area holds the centre of no pixel of the grid, {job.grid.boundingbox.bbox} in {job.grid.crs}."
+        )
+    work = work_folder(out, request["hash"])
+    # What lies there answers another request; from now on it isn't valid as the answer to this one.
+    _sidecar(out).unlink(missing_ok=True)
+    raw = begin(work, job.grid, planes)
+    _fill(raw, job, windows, work, scheduler=scheduler, tell=tell)
+    with whole_file(out) as part:
+        write_cog(raw, part, overview_resampling="AVERAGE")
+    if preview:
+        _write_preview(out, preview)
+    _write_json(
+        _item(out, job, whole["time"].values, request).to_dict(include_self_link=False), out.with_suffix(".json")
+    )
     _write_json(request, _sidecar(out))
     shutil.rmtree(work, ignore_errors=True)
-    return Mosaic(out, preview, frames, made=True)
+    return Mosaic(out, preview, len(items), made=True)
 
 
-def _composite(stack: xr.Dataset, recipe: Recipe) -> xr.Dataset:
-    image = composite(
-        stack,
-        method=recipe.method,
-        by=recipe.by,
-        threshold=recipe.threshold,
-        percentile=recipe.percentile,
-        minimum=recipe.minimum,
-        spread=recipe.spread,
-        date=recipe.date,
-        near=recipe.near,
+def _fill(
+    raw: Path, job: Job, windows: dict[int, Window], work: Path, *, scheduler: str | None, tell: Progress
+) -> None:
+    """Compute the windows that aren't there yet, and put each into the file."""
+    done = finished(work)
+    left = {number: window for number, window in windows.items() if number not in done}
+    computed = (
+        ((number, planes_of(job, window)) for number, window in left.items())
+        if scheduler is None
+        else on_cluster(planes_of, job, left, address=scheduler)
     )
-    hidden = [
-        name for name in image.data_vars if str(name).removesuffix("_spread") not in (*recipe.bands, "count", "date")
-    ]
-    return image.drop_vars(hidden)
+    for more, (number, stored) in enumerate(computed):
+        put(raw, stored, left[number])
+        note_finished(work, number)
+        tell(len(windows) - len(left) + more + 1, len(windows), "composite")
 
 
 def _tie_breakers(items: Sequence[pystac.Item], recipe: Recipe) -> list[str]:
@@ -189,23 +185,24 @@ def _tie_breakers(items: Sequence[pystac.Item], recipe: Recipe) -> list[str]:
     return [name for name in wanted if all(name in item.assets for item in items)]
 
 
-def _request(items: Sequence[pystac.Item], grid: GeoBox, recipe: Recipe, names: list[str]) -> dict[str, Any]:
+def _request(job: Job) -> dict[str, Any]:
     """Everything that decides about the result, and a hash of it."""
+    grid = job.grid
     asked: dict[str, Any] = {
         "software": f"clearsight {clearsight.__version__}",
-        "recipe": asdict(recipe),
+        "recipe": asdict(job.recipe),
         "grid": {"crs": str(grid.crs), "transform": list(grid.affine[:6]), "shape": list(grid.shape)},
-        "items": {item.id: [_stamp(item, name) for name in names] for item in items},
-        "dates": sorted({f"{item.datetime:%Y-%m-%d}" for item in items if item.datetime}),
+        "area": None if job.area is None else job.area.json,
+        "items": dict(sorted((item.id, [_stamp(item, name) for name in job.names]) for item in job.items)),
+        "dates": sorted({f"{item.datetime:%Y-%m-%d}" for item in job.items if item.datetime}),
     }
-    asked["items"] = dict(sorted(asked["items"].items()))
     digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
     return {**json.loads(json.dumps(asked)), "hash": digest}
 
 
 def _stamp(item: pystac.Item, name: str) -> str:
     """File, length and time of change: scores that were made anew have the same name."""
-    href = item.assets[name].get_absolute_href() or item.assets[name].href
+    href = item.assets[name].href
     with suppress(OSError):
         facts = os.stat(href)
         return f"{name} {href} {facts.st_size} {facts.st_mtime_ns}"
@@ -223,84 +220,6 @@ def _is_answered(out: Path, request: dict[str, Any]) -> bool:
         return False
 
 
-def _work_folder(out: Path, request: dict[str, Any]) -> Path:
-    """Folder of this request's windows; those of other requests for the same file are of no use any more."""
-    mine = out.with_name(f".{out.name}.{request['hash'][:16]}.windows")
-    try:
-        for other in out.parent.glob(f".{out.name}.*.windows"):
-            if other != mine:
-                shutil.rmtree(other, ignore_errors=True)
-        # What lies there answers another request; from now on it isn't valid as the answer to this one.
-        _sidecar(out).unlink(missing_ok=True)
-        mine.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{out} can't be written ({error}); choose a folder you may write to.") from error
-    return mine
-
-
-def _begin(work: Path, grid: GeoBox, planes: xr.Dataset) -> Path:
-    """The uncompressed file that windows are put into; as it was left, when it was."""
-    raw = work / "raw.tif"
-    if raw.exists() and _finished(work):
-        return raw
-    profile: dict[str, Any] = {
-        "driver": "GTiff",
-        "height": grid.shape.y,
-        "width": grid.shape.x,
-        "count": len(planes),
-        "dtype": "int16",
-        "nodata": FILE_NODATA,
-        "crs": str(grid.crs),
-        "transform": grid.affine,
-        "tiled": True,
-        "blockxsize": BLOCK,
-        "blockysize": BLOCK,
-        "bigtiff": "IF_SAFER",
-        # Every block gets its place now: a kill while a window is written can't harm the table of places.
-        "sparse_ok": False,
-    }
-    with rasterio.open(raw, "w", **profile) as file:
-        file.descriptions = [str(name) for name in planes.data_vars]
-        file.scales = [1 / steps_of(plane) for plane in planes.data_vars.values()]
-        file.offsets = [0.0] * len(planes)
-    return raw
-
-
-def _put(raw: Path, image: xr.Dataset, window: Window) -> None:
-    with rasterio.open(raw, "r+") as file:
-        for number, name in enumerate(image.data_vars, start=1):
-            file.write(as_stored(image[name]), number, window=window)
-
-
-def _finished(work: Path) -> set[int]:
-    """Numbers of the windows that are in the file; a last line cut short by a kill counts for nothing."""
-    try:
-        lines = (work / "finished").read_text().splitlines(keepends=True)
-    except FileNotFoundError:
-        return set()
-    return {int(line) for line in lines if line.endswith("\n")}
-
-
-def _note_finished(work: Path, number: int) -> None:
-    with (work / "finished").open("a") as file:
-        file.write(f"{number}\n")
-
-
-def _side(arrays: int) -> int:
-    """Side of a window: 2048 pixels if memory allows, else less; whole blocks of the file."""
-    side = 2048
-    while side > BLOCK and arrays * 4 * side**2 > _BUDGET:
-        side //= 2
-    return side
-
-
-def _windows(grid: GeoBox, *, side: int) -> Iterator[Window]:
-    height, width = grid.shape
-    for top in range(0, height, side):
-        for left in range(0, width, side):
-            yield Window(left, top, min(side, width - left), min(side, height - top))
-
-
 def _write_preview(path: Path, preview: Path) -> None:
     with rasterio.open(path) as file:
         shrink = max(1, -(-max(file.shape) // _PREVIEW))
@@ -313,9 +232,10 @@ def _write_preview(path: Path, preview: Path) -> None:
     save_png(true_colour(xr.Dataset(planes)), preview)
 
 
-def _item(out: Path, grid: GeoBox, whole: xr.Dataset, request: dict[str, Any]) -> pystac.Item:
-    footprint = grid.geographic_extent
-    times = sorted(whole["time"].values.astype("datetime64[s]").tolist())
+def _item(out: Path, job: Job, dates: NDArray[np.datetime64], request: dict[str, Any]) -> pystac.Item:
+    grid = job.grid
+    footprint = grid.geographic_extent if job.area is None else job.area & grid.geographic_extent
+    times = sorted(dates.astype("datetime64[s]").tolist())
     first, last = (moment.replace(tzinfo=UTC) for moment in (times[0], times[-1]))
     item = pystac.Item(
         out.stem,
