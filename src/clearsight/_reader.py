@@ -16,7 +16,6 @@ from typing import Any, Final
 
 import numpy as np
 import rasterio
-import rasterio.errors
 from affine import Affine
 from numpy.typing import NDArray
 from odc.geo import xy_
@@ -31,7 +30,7 @@ from rasterio.warp import reproject
 from clearsight._resample import block_mean, group_mean, interpolate, is_whole
 from clearsight.bands import NODATA_DN, harmonise
 from clearsight.errors import ProductError
-from clearsight.sources import _stores
+from clearsight.sources._remote import reading
 
 Float = NDArray[np.float32]
 Numbers = NDArray[np.integer]
@@ -95,21 +94,14 @@ def read(source: Source, grid: GeoBox, *, resampling: str = AUTO) -> tuple[Roi, 
     Raises
     ------
     ProductError
-        The file is missing, truncated or corrupt.
+        The file is missing, truncated or corrupt; a server refuses or fails (`RemoteError`).
     """
-    try:
-        # Settings and signature belong to this one file, and to the time it is open.
-        with (
-            rasterio.Env(**_stores.settings(source.href)),
-            rasterio.open(_stores.address(source.href), sharing=False) as dataset,
-        ):
+
+    def read_it(address: str) -> tuple[Roi, Float]:
+        with rasterio.open(address, sharing=False) as dataset:
             return _read(dataset, source, grid, resampling)
-    except rasterio.errors.RasterioError as error:
-        cause = _stores.without_secrets(str(error.__cause__ or error))
-        raise ProductError(
-            f"item {source.item!r}: asset {source.asset!r} can't be read from {source.href}: {cause}. "
-            "The file is missing, truncated or corrupt; fetch the product again."
-        ) from error
+
+    return reading(read_it, href=source.href, item=source.item, asset=source.asset)
 
 
 def _read(dataset: rasterio.DatasetReader, source: Source, grid: GeoBox, resampling: str) -> tuple[Roi, Float]:

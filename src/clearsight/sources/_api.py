@@ -9,12 +9,12 @@ import pystac
 from pystac.errors import STACError
 from pystac_client import Client
 from pystac_client.exceptions import APIError
-from pystac_client.stac_api_io import StacApiIO
 
 from clearsight.bands import Level
 from clearsight.errors import ArgumentError, ProductError
 from clearsight.sources._items import COLLECTIONS
 from clearsight.sources._normalise import normalised, readable
+from clearsight.sources._remote import api_io
 from clearsight.sources.presets import Preset, collections_of
 
 _PAGE: Final = 100
@@ -70,7 +70,7 @@ def is_api(url: str) -> bool:
         Nothing answers there.
     """
     try:
-        facts = StacApiIO().read_json(url)
+        facts = api_io().read_json(url)
     except (APIError, STACError, OSError, ValueError) as error:
         raise _failed(url, error) from error
     return any("item-search" in str(name) for name in facts.get("conformsTo", ())) or any(
@@ -80,7 +80,7 @@ def is_api(url: str) -> bool:
 
 def _collections(url: str) -> list[str]:
     try:
-        return [collection.id for collection in Client.open(url).get_collections()]
+        return [collection.id for collection in Client.open(url, stac_io=api_io()).get_collections()]
     except (APIError, STACError, OSError, ValueError, KeyError) as error:
         raise _failed(url, error) from error
 
@@ -89,7 +89,7 @@ def _search(
     url: str, *, collections: Sequence[str], bbox: Sequence[float] | None, datetime: str | None
 ) -> list[pystac.Item]:
     try:
-        found = Client.open(url).search(
+        found = Client.open(url, stac_io=api_io()).search(
             collections=list(collections), bbox=None if bbox is None else list(bbox), datetime=datetime, limit=_PAGE
         )
         return [_item(entry) for page in found.pages_as_dicts() for entry in page.get("features", [])]

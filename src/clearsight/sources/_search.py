@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import calendar
 import re
+import warnings
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any, Final
 import pystac
 import shapely
 from pystac.errors import STACError
+from pystac_client.warnings import FallbackToPystac
 
 from clearsight import ids
 from clearsight.bands import BANDS, Level
@@ -19,6 +21,7 @@ from clearsight.errors import ArgumentError, EmptySourceError, ProductError
 from clearsight.sources._api import address_items, is_api, preset_items
 from clearsight.sources._items import COLLECTIONS
 from clearsight.sources._normalise import normalised
+from clearsight.sources._remote import api_io
 from clearsight.sources.plain import band_files, plain_item
 from clearsight.sources.presets import PRESETS
 from clearsight.sources.safe import safe_items
@@ -153,9 +156,13 @@ def _items(path: Path, *, level: Level | None, offset: float | None, acquired: d
 def _static_items(address: str | Path) -> list[pystac.Item]:
     """Items of a static catalogue, in the form of our contract, with absolute addresses."""
     place = address if isinstance(address, str) else str(address.resolve())
+    reader = api_io() if isinstance(address, str) else None
     try:
-        root = pystac.read_file(place)
-        items = [root] if isinstance(root, pystac.Item) else _walk(root)
+        with warnings.catch_warnings():
+            # pystac-client tells that this is no API; that is why we are here.
+            warnings.simplefilter("ignore", FallbackToPystac)
+            root = pystac.read_file(place, stac_io=reader)
+            items = [root] if isinstance(root, pystac.Item) else _walk(root)
     except (STACError, ValueError, KeyError, TypeError, OSError) as error:
         raise ProductError(f"{address} can't be read as STAC: {type(error).__name__}: {error}.") from error
     return [_in_our_form(item) if _is_ours(item) else normalised(item) for item in items]

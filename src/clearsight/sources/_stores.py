@@ -93,11 +93,6 @@ def address(href: str) -> str:
     return href
 
 
-def without_secrets(text: str) -> str:
-    """Remove what stands after ``?`` in addresses: signatures don't belong in messages."""
-    return re.sub(r"\?[^\s'\"]*", "?…", text)
-
-
 def _store(href: str) -> tuple[Store | None, re.Match[str] | None]:
     for store in STORES:
         match = re.match(store.addresses, href)
