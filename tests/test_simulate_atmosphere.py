@@ -286,6 +286,26 @@ def test_b10_and_b09_of_real_clear_images():
         assert 0.5 < b10 / toa[B10] < 2.0, (name, b10, toa[B10])
 
 
+def test_a_veil_above_all_vapour_shows_in_b10_and_hardly_elsewhere():
+    """Subvisible cirrus lifts the floor of B10 above that of moist clear air; the inverse still returns the ground."""
+    ground = np.full((13, 2, 2), 0.15, dtype=np.float32)
+    sun = Geometry(40.0)
+    bare, veiled = (coefficients(Air(water_vapour=4.0, veil=depth), sun) for depth in (0.0, 0.03))
+    gain = (to_toa(ground, veiled) - to_toa(ground, bare))[:, 0, 0]
+    assert to_toa(ground, veiled)[10].min() > 2 * to_toa(ground, bare)[10].max()
+    assert 0.0005 < gain.min() <= gain.max() < 0.004
+    np.testing.assert_allclose(np.delete(to_surface(to_toa(ground, veiled), veiled), 10, axis=0), 0.15, atol=1e-4)
+
+
+def test_leak_of_b10_follows_the_air():
+    ground = np.linspace(0, 1, 13 * 4, dtype=np.float32).reshape(13, 2, 2)
+    low, high = (
+        to_toa(ground, coefficients(Air(water_vapour=5.0, cirrus_leak=leak), Geometry(40.0))) for leak in (0.001, 0.003)
+    )
+    np.testing.assert_array_equal(np.delete(low, 10, axis=0), np.delete(high, 10, axis=0))
+    assert (high[10] > low[10]).all()
+
+
 def test_platforms_differ_where_their_bands_do():
     a, b, c = (coefficients(Air(), Geometry(40.0), platform=platform) for platform in PLATFORMS)
     assert np.abs(a.path - b.path).max() > 1e-5

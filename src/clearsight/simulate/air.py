@@ -21,6 +21,9 @@ PLATFORMS: Final[tuple[Platform, ...]] = get_args(Platform)
 MAX_HEIGHT: Final = 20.0
 """Above it, in km, the air counts as nothing but its last trace."""
 
+_VEIL_ASYMMETRY: Final = 0.7
+"""Of the scattering by droplets in the stratosphere and by the thinnest ice."""
+
 _VAPOUR_BEND: Final = 0.03
 _DRY_CLIMB: Final = 12.5
 """Vapour thins out faster the higher, per km, up to the tropopause: within 20 % of the six AFGL model atmospheres."""
@@ -62,6 +65,14 @@ class Air:
     """Scale height of the aerosol in km."""
     vapour_height: float = 2.2
     """Scale height of the vapour near the ground in km."""
+    cirrus_leak: float = 0.002
+    """Share of the ground's light that reaches B10 however moist the air, from outside the band, 0 … 0.01.
+
+    Slope of B10 over the ground's reflectance in seven clear real L1C scenes whose B10 is opaque: 0.0011 … 0.0031.
+    """
+    veil: float = 0.0
+    """Optical depth of what floats above all vapour and can't be seen but in B10, 0 … 0.1: droplets in the
+    stratosphere, subvisible cirrus. Part of the clear scene."""
 
     def __post_init__(self) -> None:
         if self.aerosol not in AEROSOLS:
@@ -77,6 +88,8 @@ class Air:
         _check("elevation", self.elevation, -0.5, MAX_HEIGHT, "km")
         _check("aerosol_height", self.aerosol_height, 0.1, 10.0, "km")
         _check("vapour_height", self.vapour_height, 0.5, 5.0, "km")
+        _check("cirrus_leak", self.cirrus_leak, 0.0, 0.01, "of the ground's light")
+        _check("veil", self.veil, 0.0, 0.1, "optical depth")
 
 
 def vapour_share(air: Air, climb: float | NDArray[np.float64]) -> NDArray[np.float64]:
@@ -109,6 +122,24 @@ def part_above(air: Air, height: float) -> Air:
         vapour_height=air.vapour_height / (1 + 2 * _VAPOUR_BEND * min(climb, _DRY_CLIMB)),
         elevation=height,
     )
+
+
+def veil_reflectance(depth: float, geometry: Geometry) -> float:
+    """Reflectance of ``Air.veil``: single scattering (Henyey and Greenstein), with nothing above to dim it.
+
+    Examples
+    --------
+    >>> veil_reflectance(0.0, Geometry(40)), 0.0003 < veil_reflectance(0.01, Geometry(40)) < 0.002
+    (0.0, True)
+    """
+    sun, view, azimuth = np.radians(
+        [geometry.sun_zenith, geometry.view_zenith, geometry.sun_azimuth - geometry.view_azimuth]
+    )
+    mu, mu_up = np.cos(sun), np.cos(view)
+    backward = mu * mu_up + np.sin(sun) * np.sin(view) * np.cos(azimuth)
+    g = _VEIL_ASYMMETRY
+    phase = (1 - g**2) / (1 + g**2 + 2 * g * backward) ** 1.5
+    return float(phase * -np.expm1(-depth * (1 / mu + 1 / mu_up)) / (4 * (mu + mu_up)))
 
 
 def _check(name: str, value: float, low: float, high: float, unit: str) -> None:

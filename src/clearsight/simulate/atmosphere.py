@@ -28,6 +28,7 @@ from clearsight.simulate.air import (
     Platform,
     part_above,
     vapour_share,
+    veil_reflectance,
 )
 
 __all__ = [
@@ -50,12 +51,6 @@ Array = NDArray[np.float32]
 
 MOLECULE_HEIGHT: Final = 8.0
 """Scale height of the molecules that scatter, in km (as in 6S)."""
-
-CIRRUS_LEAK: Final = 0.002
-"""Share of the ground's light that reaches B10 however moist the air, from outside the band.
-
-Slope of B10 over the ground's reflectance in seven clear real L1C scenes in whose air B10 is opaque: 0.0011 … 0.0031.
-"""
 
 _B10: Final = tuple(BANDS).index("B10")
 _AOT_NODES: Final = 192
@@ -320,7 +315,7 @@ def _at_nodes(air: Air, geometry: Geometry, *, platform: Platform, aot: NDArray[
     over_aerosol = _vapour_over(air, airmass, platform=platform, scale_height=air.aerosol_height)
     path = molecules.path * over_molecules[:, None] + (mixed.path - molecules.path) * over_aerosol[:, None]
     values = {
-        "path": path * _dry_gases(air, airmass, platform=platform)[:, None],
+        "path": path * _dry_gases(air, airmass, platform=platform)[:, None] + veil_reflectance(air.veil, geometry),
         "down": mixed.down_direct,
         "down_diffuse": mixed.down - mixed.down_direct,
         "up": mixed.up,
@@ -344,7 +339,7 @@ def _dry_gases(air: Air, airmass: float, *, platform: Platform) -> NDArray[np.fl
 def _gases(air: Air, airmass: float, *, platform: Platform) -> NDArray[np.float64]:
     """Transmittance (13,) of all gases."""
     wet = _vapour_above(air, airmass, climb=np.zeros(1), platform=platform)[:, 0]
-    wet[_B10] += CIRRUS_LEAK * (1 - wet[_B10])
+    wet[_B10] += air.cirrus_leak * (1 - wet[_B10])
     return np.asarray(_dry_gases(air, airmass, platform=platform) * wet)
 
 

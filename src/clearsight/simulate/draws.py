@@ -164,7 +164,16 @@ def draw_air(rng: np.random.Generator, *, latitude: float, date: datetime.date, 
         elevation=float(np.clip(elevation, -0.4, 8.0)),
         aerosol_height=float(rng.uniform(0.7, 3.5)),
         vapour_height=float(rng.uniform(1.4, 2.6)),
+        cirrus_leak=float(np.exp(rng.uniform(np.log(0.001), np.log(0.0033)))),
+        veil=_draw_veil(rng, latitude=latitude),
     )
+
+
+def _draw_veil(rng: np.random.Generator, *, latitude: float) -> float:
+    """The stratosphere's own droplets; in the tropics every third day, elsewhere every eighth, ice too thin to see."""
+    stratosphere = 0.005 * rng.lognormal(0.0, 0.6)
+    ice = rng.uniform(0.0, 0.03) if rng.random() < (1 / 3 if abs(latitude) < 25 else 1 / 8) else 0.0
+    return float(min(stratosphere + ice, 0.06))
 
 
 def _sun(date: datetime.date, *, latitude: float, hours: float) -> tuple[float, float]:

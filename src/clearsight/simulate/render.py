@@ -231,7 +231,7 @@ def _l2a(toa: Array, air: Air, *, geometry: Geometry, platform: Platform, seed: 
         np.clip(np.mean(air.aot) * np.exp(0.25 * rng.standard_normal()) + 0.03 * rng.standard_normal(), 0.02, 1)
     )
     vapour = float(np.clip(air.water_vapour * np.exp(0.1 * rng.standard_normal()), 0.05, 7.5))
-    guessed = replace(air, aerosol="continental", aot=aot, water_vapour=vapour)
+    guessed = replace(air, aerosol="continental", aot=aot, water_vapour=vapour, veil=0.0)
     return _without_b10(atmosphere.to_surface(toa, atmosphere.coefficients(guessed, geometry, platform=platform)))
 
 
