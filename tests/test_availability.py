@@ -32,7 +32,7 @@ def test_shares_and_counts_are_those_of_plain_counting(seed, shape, coded, lazy)
     stored = scores(seed, shape)
     values = xr.DataArray(stored if coded else decode(stored), dims=("time", "y", "x"))
     inside = np.random.default_rng(seed).random(shape[1:]) < 0.7
-    rows = availability(values.chunk(time=1) if lazy else values, inside=xr.DataArray(inside, dims=("y", "x")))
+    rows = availability(values.chunk(time=1, y=2) if lazy else values, inside=xr.DataArray(inside, dims=("y", "x")))
     observed = (stored != 255) & inside
     for row, threshold in zip(rows, THRESHOLDS, strict=True):
         clear = observed & (stored >= round(200 * threshold))
@@ -59,6 +59,15 @@ def test_what_cannot_be_is_told():
         availability(score[0])
     with pytest.raises(ArgumentError, match="thresholds"):
         availability(score, thresholds=[60])
+    with pytest.raises(ArgumentError, match=r"inside has the shape \(2, 3\)"):
+        availability(score, inside=np.ones((2, 3), bool))
+
+
+def test_progress_counts_the_frames_of_all_rows():
+    told = []
+    score = xr.DataArray(np.zeros((3, 4, 2), np.float32), dims=("time", "y", "x")).chunk(y=2)
+    availability(score, progress=lambda done, total, what: told.append((done, total)))
+    assert told == [(done, 6) for done in range(7)]
 
 
 def test_the_chart_is_a_picture(tmp_path: Path):

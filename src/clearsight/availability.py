@@ -10,9 +10,11 @@ from typing import Final
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from clearsight._kernels import clear_of
 from clearsight.errors import ArgumentError, OptionalDependencyError
+from clearsight.progress import Progress, silent
 from clearsight.whole import whole_file
 
 THRESHOLDS: Final = (0.50, 0.55, 0.60, 0.65)
@@ -35,18 +37,25 @@ class Availability:
 
 
 def availability(
-    score: xr.DataArray, *, thresholds: Sequence[float] = THRESHOLDS, inside: xr.DataArray | None = None
+    score: xr.DataArray,
+    *,
+    thresholds: Sequence[float] = THRESHOLDS,
+    inside: xr.DataArray | NDArray[np.bool_] | None = None,
+    progress: Progress | None = None,
 ) -> tuple[Availability, ...]:
     """Tell how much would be clear at several thresholds.
 
     Parameters
     ----------
     score : DataArray, dims (time, y, x)
-        ``cs_cdf`` or ``cs``, in [0, 1], NaN = nodata; or uint8 as in the files. A lazy one is read frame by frame.
+        ``cs_cdf`` or ``cs``, in [0, 1], NaN = nodata; or uint8 as in the files. A lazy one is read chunk by chunk of
+        its rows, frame by frame, so that memory grows neither with the dates nor with the area.
     thresholds : sequence of float
         In [0, 1].
-    inside : bool DataArray, dims (y, x), optional
-        The pixels to look at, such as those of a polygon (``odc.geo.xr.rasterize``); by default all.
+    inside : bool array, dims (y, x), optional
+        The pixels to look at, such as those of a polygon (`clearsight.selection.inside`); by default all.
+    progress : callable, optional
+        Called with (frames read, frames in all, what).
 
     Returns
     -------
@@ -71,43 +80,70 @@ def availability(
     outside = [number for number in thresholds if not 0 <= number <= 1]
     if outside:
         raise ArgumentError(f"thresholds={list(thresholds)!r}; expected numbers in [0, 1], such as {THRESHOLDS}.")
-    wanted = np.ones((score.sizes["y"], score.sizes["x"]), bool)
-    if inside is not None:
-        wanted = inside.transpose("y", "x").to_numpy().astype(bool)
-    seen = np.zeros(wanted.shape, np.uint16)
-    clear = np.zeros((len(thresholds), *wanted.shape), np.uint16)
-    shares = np.full((len(thresholds), score.sizes["time"]), np.nan)
-    for number in range(score.sizes["time"]):
-        # Frame after frame, so that memory doesn't grow with their number.
-        frame = score.isel(time=number).transpose("y", "x").to_numpy()
-        valid = wanted & clear_of(frame, 0.0)
-        seen += valid
-        for row, threshold in enumerate(thresholds):
-            good = valid & clear_of(frame, threshold)
-            clear[row] += good
-            if valid.any():
-                shares[row, number] = good.sum() / valid.sum()
-    return tuple(
-        _row(threshold, counts, seen, by_frame)
-        for threshold, counts, by_frame in zip(thresholds, clear, shares, strict=True)
-    )
+    ordered, tell = score.transpose("time", "y", "x"), progress or silent
+    wanted = np.ones(ordered.shape[1:], bool) if inside is None else np.asarray(_plane(inside), bool)
+    if wanted.shape != ordered.shape[1:]:
+        raise ArgumentError(f"inside has the shape {wanted.shape}; expected that of the scores, {ordered.shape[1:]}.")
+    frames, counted, bands = ordered.sizes["time"], _Counts.none(len(thresholds), ordered.sizes["time"]), _rows(ordered)
+    for number, rows in enumerate(bands):
+        seen = np.zeros(wanted[rows].shape, np.uint16)
+        clear = np.zeros((len(thresholds), *seen.shape), np.uint16)
+        for frame in range(frames):
+            tell(number * frames + frame, len(bands) * frames, "statistics")
+            plane = ordered.isel(time=frame, y=rows).to_numpy()
+            valid = wanted[rows] & clear_of(plane, 0.0)
+            seen += valid
+            counted.observed[frame] += valid.sum()
+            for row, threshold in enumerate(thresholds):
+                good = valid & clear_of(plane, threshold)
+                clear[row] += good
+                counted.clear[row, frame] += good.sum()
+        counted.never[:] += ((clear == 0) & (seen > 0)).sum(axis=(1, 2))
+        counted.pixels[:] += (seen > 0).sum()
+    tell(len(bands) * frames, len(bands) * frames, "statistics")
+    return tuple(_row(threshold, counted, row) for row, threshold in enumerate(thresholds))
 
 
-def _row(
-    threshold: float,
-    counts: np.ndarray[tuple[int, ...], np.dtype[np.uint16]],
-    seen: np.ndarray[tuple[int, ...], np.dtype[np.uint16]],
-    by_frame: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
-) -> Availability:
-    pixels, observations = int((seen > 0).sum()), int(seen.sum(dtype=np.int64))
-    total = int(counts.sum(dtype=np.int64))
+@dataclass(frozen=True)
+class _Counts:
+    """What is counted so far."""
+
+    observed: NDArray[np.int64]
+    """Observations of each frame, (frame,)."""
+    clear: NDArray[np.int64]
+    """Those that are clear, (threshold, frame)."""
+    never: NDArray[np.int64]
+    """Pixels that are seen and never clear, (threshold,)."""
+    pixels: NDArray[np.int64]
+    """Pixels that are seen at all, (1,)."""
+
+    @classmethod
+    def none(cls, thresholds: int, frames: int) -> _Counts:
+        shapes = (frames,), (thresholds, frames), (thresholds,), (1,)
+        return cls(*(np.zeros(shape, np.int64) for shape in shapes))
+
+
+def _plane(inside: xr.DataArray | NDArray[np.bool_]) -> NDArray[np.bool_]:
+    return inside.transpose("y", "x").to_numpy() if isinstance(inside, xr.DataArray) else inside
+
+
+def _rows(score: xr.DataArray) -> list[slice]:
+    """Rows that are read together: the chunks of a lazy array."""
+    ends = np.cumsum(score.chunksizes.get("y", (score.sizes["y"],)))
+    return [slice(int(start), int(end)) for start, end in zip([0, *ends[:-1]], ends, strict=True)]
+
+
+def _row(threshold: float, counted: _Counts, row: int) -> Availability:
+    observations, pixels = int(counted.observed.sum()), int(counted.pixels[0])
     nothing = float("nan")
+    clear, observed = counted.clear[row], counted.observed
+    shares = [good / seen if seen else nothing for good, seen in zip(clear.tolist(), observed.tolist(), strict=True)]
     return Availability(
         threshold,
-        clear=total / observations if observations else nothing,
-        expected=total / pixels if pixels else nothing,
-        never=int(((counts == 0) & (seen > 0)).sum()) / pixels if pixels else nothing,
-        by_frame=tuple(by_frame.tolist()),
+        clear=int(clear.sum()) / observations if observations else nothing,
+        expected=int(clear.sum()) / pixels if pixels else nothing,
+        never=int(counted.never[row]) / pixels if pixels else nothing,
+        by_frame=tuple(shares),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from cyclopts import Parameter
 from rich.table import Table
@@ -15,8 +15,12 @@ from clearsight.errors import ArgumentError
 
 if TYPE_CHECKING:
     import pystac
+    from odc.geo.geom import Geometry
 
     from clearsight.linking import Ambiguous, Unmatched
+
+_ROWS: Final = 1024
+"""Rows of a frame that are read together for the statistics."""
 
 
 def composite(
@@ -24,7 +28,10 @@ def composite(
     /,
     *,
     scores: Annotated[Path, Parameter(help="The archive of scores that belongs to it.")],
-    out: Annotated[Path, Parameter(help="GeoTIFF (COG) to write; a PNG preview is written beside it.")],
+    out: Annotated[
+        Path | None,
+        Parameter(help="GeoTIFF (COG) to write, with a PNG preview beside it; --statistics needs none."),
+    ] = None,
     bands: Annotated[tuple[str, ...], Parameter(help="Bands to composite.", consume_multiple=True)] = (
         "B02",
         "B03",
@@ -36,6 +43,14 @@ def composite(
     ] = "L2A",
     bbox: Annotated[Bbox | None, Parameter(help=BBOX_HELP)] = None,
     datetime: Annotated[str | None, Parameter(help=DATETIME_HELP)] = None,
+    area: Annotated[
+        Path | None, Parameter(help="GeoJSON file with a polygon; pixels whose centre lies outside become nodata.")
+    ] = None,
+    tile: Annotated[str | None, Parameter(help="Only images of this MGRS tile, such as 33UUU.")] = None,
+    season: Annotated[
+        str | None, Parameter(help="Only these days of any year: 06-01/08-31; 11-15/02-15 runs over New Year.")
+    ] = None,
+    months: Annotated[str | None, Parameter(help="Only these months of any year: 6,7,8.")] = None,
     by: Annotated[Literal["cs", "cs_cdf"], Parameter(help="Score to mask by.")] = "cs_cdf",
     threshold: Annotated[float, Parameter(help="Keep pixels that score at least this; 0.50 to 0.65 work well.")] = 0.60,
     method: Annotated[
@@ -48,21 +63,36 @@ def composite(
     date: Annotated[bool, Parameter(help="Add the date of the chosen frame, for --method medoid and best.")] = False,
     near: Annotated[str | None, Parameter(help="Date wished for; breaks ties of --method best.")] = None,
     statistics: Annotated[
-        bool, Parameter(help="Write nothing; tell how much would be clear at 0.50, 0.55, 0.60 and 0.65.")
+        bool, Parameter(help="Make no composite; tell how much would be clear at 0.50, 0.55, 0.60 and 0.65.")
     ] = False,
+    plot: Annotated[Path | None, Parameter(help="With --statistics: PNG to draw them in.")] = None,
+    scheduler: Annotated[
+        str | None, Parameter(help="Address of a Dask cluster that shall do the work: tcp://10.0.0.1:8786.")
+    ] = None,
 ) -> None:
     """Mask imagery by its scores and make one clear image of it, window by window; asked again, it goes on.
 
     Example: clearsight composite downloads/ --scores archive --out june.tif --datetime 2021-06-01/2021-06-30
 
-    Example: clearsight composite downloads/ --scores archive --out june.tif --statistics
+    Example: clearsight composite downloads/ --scores archive --out summer.tif --season 06-01/08-31 --area field.json
+
+    Example: clearsight composite downloads/ --scores archive --statistics --plot clear.png
     """
     from clearsight.mosaic import Recipe, write_mosaic
+    from clearsight.selection import of_season, of_tile, read_area
 
+    if out is None and not statistics:
+        raise ArgumentError("--out is missing: give a GeoTIFF to write, such as june.tif, or ask for --statistics.")
+    if plot and not statistics:
+        raise ArgumentError(f"--plot {plot} draws what --statistics tells; give both.")
+    place = None if area is None else read_area(area)
+    if place is not None and bbox is None:
+        bbox = place.boundingbox.bbox
     items = clearsight.search(source, collection=f"sentinel-2-{level.lower()}", bbox=bbox, datetime=datetime)
+    items = of_season(items if tile is None else of_tile(items, tile), season=season, months=_numbers(months))
     matched = _linked(items, scores, bands=["cs", "cs_cdf"] if method == "best" else [by], source=source)
-    if statistics:
-        _tell_availability(matched, by=by, bbox=bbox)
+    if out is None or statistics:
+        _tell_availability(matched, by=by, bbox=bbox, area=place, plot=plot)
         return
     recipe = Recipe(
         bands=bands,
@@ -76,10 +106,19 @@ def composite(
         near=near,
     )
     with progress_bars() as step:
-        mosaic = write_mosaic(matched, out, recipe=recipe, bbox=bbox, progress=step)
+        mosaic = write_mosaic(matched, out, recipe=recipe, bbox=bbox, area=place, scheduler=scheduler, progress=step)
     say.print(f"{mosaic.frames} dates -> {mosaic.path}{'' if mosaic.made else ' (already there)'}", soft_wrap=True)
     if mosaic.preview:
         say.print(f"preview -> {mosaic.preview}", soft_wrap=True)
+
+
+def _numbers(months: str | None) -> list[int] | None:
+    try:
+        return None if months is None else [int(month) for month in months.split(",")]
+    except ValueError as error:
+        raise ArgumentError(
+            f"--months {months}: expected numbers from 1 to 12 with commas between, such as 6,7,8."
+        ) from error
 
 
 def _linked(
@@ -98,13 +137,22 @@ def _linked(
     return linked.matched
 
 
-def _tell_availability(items: Sequence[pystac.Item], *, by: str, bbox: Bbox | None) -> None:
-    from clearsight.availability import availability
+def _tell_availability(
+    items: Sequence[pystac.Item], *, by: str, bbox: Bbox | None, area: Geometry | None, plot: Path | None
+) -> None:
+    from clearsight.availability import availability, availability_chart
+    from clearsight.selection import inside
 
-    stack = clearsight.load(items, bands=[by], bbox=bbox, chunks={"time": 1, "x": -1, "y": -1})
-    table = Table("threshold", "clear", "clear dates per pixel", "never clear", title=f"{len(items)} dates, {by}")
-    for row in availability(stack[by]):
+    stack = clearsight.load(items, bands=[by], bbox=bbox, chunks={"time": 1, "x": -1, "y": _ROWS})
+    wanted = None if area is None else inside(area, stack.odc.geobox)
+    title = f"{len(items)} dates, {by}"
+    with progress_bars() as step:
+        rows = availability(stack[by], inside=wanted, progress=step)
+    table = Table("threshold", "clear", "clear dates per pixel", "never clear", title=title)
+    for row in rows:
         table.add_row(
             f"{row.threshold:.2f}", f"{100 * row.clear:.1f} %", f"{row.expected:.1f}", f"{100 * row.never:.1f} %"
         )
     say.print(table)
+    if plot:
+        say.print(f"plot -> {availability_chart(rows, plot, title=title)}", soft_wrap=True)
