@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from clearsight.scoring import score as score
     from clearsight.sources import search as search
     from clearsight.stack import load as load
+    from clearsight.viewer import view as view
 
 __version__ = "0.1.0.dev0"
 
@@ -30,9 +31,10 @@ _HOME = {
     "produce": "archive",
     "score": "scoring",
     "search": "sources",
+    "view": "viewer",
 }
 
-__all__ = ["Linked", "__version__", "composite", "keep_clear", "link", "load", "produce", "score", "search"]
+__all__ = ["Linked", "__version__", "composite", "keep_clear", "link", "load", "produce", "score", "search", "view"]
 
 
 def __getattr__(name: str) -> object:

@@ -19,6 +19,7 @@ from clearsight.cli._archive import info, score
 from clearsight.cli._composite import composite
 from clearsight.cli._console import note, tell
 from clearsight.cli._imagery import demo, search, simulate
+from clearsight.cli._view import view
 from clearsight.errors import ClearsightError, ClearsightWarning
 
 app: Final = cyclopts.App(
@@ -27,7 +28,7 @@ app: Final = cyclopts.App(
     version=clearsight.__version__,
     default_parameter=Parameter(negative_iterable=()),
 )
-for command in (demo, simulate, search, score, composite, info):
+for command in (demo, simulate, search, score, composite, info, view):
     app.command(command)
 
 
