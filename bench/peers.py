@@ -13,6 +13,7 @@ import argparse
 import numpy as np
 import xarray as xr
 
+from clearsight.bands import BANDS
 from clearsight.evaluation.peers.registry import OURS, PEERS, peers
 from clearsight.evaluation.samples import stack_of
 from clearsight.evaluation.worlds import World, make_place
@@ -25,6 +26,7 @@ def scene(side: int, *, frames: int = 1) -> xr.Dataset:
     tiled = {
         name: (("time", "y", "x"), np.tile(band.values, (1, times, times))[:, :side, :side])
         for name, band in small.items()
+        if name in BANDS
     }
     return xr.Dataset(tiled, coords={"time": small.time})
 

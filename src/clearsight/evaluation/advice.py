@@ -73,8 +73,9 @@ def advise(tally: Tally, *, purposes: Sequence[Purpose] = PURPOSES) -> tuple[Adv
     places = sorted({row.place for row in tally.rows})
     if len(places) < 2:
         return ()
-    here = tally.where(lambda row: places.index(row.place) % 2 == 0)
-    there = tally.where(lambda row: places.index(row.place) % 2 == 1)
+    chosen_on = set(places[::2])
+    here = tally.where(lambda row: row.place in chosen_on)
+    there = tally.where(lambda row: row.place not in chosen_on)
     first, second = ((part.usable.sum(0), part.unusable.sum(0)) for part in (here, there))
     return tuple(_advice(purpose, first, second) for purpose in purposes)
 

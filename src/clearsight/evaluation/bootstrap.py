@@ -72,7 +72,8 @@ def estimate(tally: Tally, statistic: Statistic, *, replicates: int = 1000, seed
 def by_place(tally: Tally) -> tuple[Counts, Counts]:
     """Histograms (place, BINS) of usable and unusable pixels."""
     names = sorted({row.place for row in tally.rows})
-    of_row: NDArray[np.int64] = np.array([names.index(row.place) for row in tally.rows], dtype=np.int64)
+    number = {name: i for i, name in enumerate(names)}
+    of_row: NDArray[np.int64] = np.array([number[row.place] for row in tally.rows], dtype=np.int64)
     sums = []
     for counts in (tally.usable, tally.unusable):
         out = np.zeros((len(names), counts.shape[1]), dtype=np.int64)

@@ -209,9 +209,12 @@ def stack_of(clip: tuple[Sample, ...]) -> xr.Dataset:
     Returns
     -------
     xr.Dataset
-        One float32 variable per band, dims ``(time, y, x)``.
+        One float32 variable per band and per layer, dims ``(time, y, x)``.
     """
     images = np.stack([sample.image for sample in clip])
     bands = {name: (("time", "y", "x"), images[:, i]) for i, name in enumerate(clip[0].bands) if name in BANDS}
+    for name in clip[0].layers:
+        if all(name in sample.layers for sample in clip):
+            bands[name] = (("time", "y", "x"), np.stack([sample.layers[name] for sample in clip]))
     dates = np.array([sample.date for sample in clip], dtype="datetime64[ns]")
     return xr.Dataset(bands, coords={"time": dates, "id": ("time", [sample.id for sample in clip])})

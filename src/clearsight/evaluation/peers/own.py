@@ -21,8 +21,9 @@ SCL_USABLE: Final = (4, 5, 6, 7, 11)
 class Clearsight:
     """Clearsight's own scores."""
 
-    name: str = "clearsight cs"
-    band: Literal["cs", "cs_cdf"] = "cs"
+    name: str = "clearsight"
+    bands: tuple[Literal["cs", "cs_cdf"], ...] = ("cs", "cs_cdf")
+    """Which of the scores are reported."""
     model: str | None = None
     """As for `clearsight.score`: None is the default model."""
     context: bool = True
@@ -37,7 +38,8 @@ class Clearsight:
         bands = stack[[name for name in stack.data_vars if name in BANDS]]
         start = time.perf_counter()
         scores = score(bands, level=level, model=self.model, context=self.context)
-        return Answer(np.asarray(scores[self.band].values, np.float32), time.perf_counter() - start)
+        values = {f"{self.name} {band}": np.asarray(scores[band].values, np.float32) for band in self.bands}
+        return Answer(values, time.perf_counter() - start)
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,8 @@ class Layer:
         """Take the layer as it is."""
         values = stack[self.layer].values
         if self.usable:
-            return Answer(np.isin(values, self.usable).astype(np.float32), 0.0)
-        return Answer(values.astype(np.float32), 0.0)
+            return Answer({self.name: np.isin(values, self.usable).astype(np.float32)}, 0.0)
+        return Answer({self.name: values.astype(np.float32)}, 0.0)
 
 
 _: tuple[type[Method], ...] = (Clearsight, Layer)

@@ -81,7 +81,7 @@ class Program:
             with np.load(answer) as file:
                 score, seconds = file["score"].astype(np.float32), float(file["seconds"].sum())
         score[~np.isfinite(images).all(axis=1)] = np.nan
-        return Answer(score, seconds)
+        return Answer({self.name: score}, seconds)
 
     def environment(self) -> Path:
         """Python of the peer's environment, which is made if it isn't there.

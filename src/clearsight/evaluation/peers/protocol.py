@@ -1,7 +1,8 @@
-"""What a method of scoring is, ours or a peer: a stack in, one score for each pixel out, and the time it took."""
+"""What a method of scoring is, ours or a peer: a stack in, scores of each pixel out, and the time it took."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,8 +17,9 @@ from clearsight.bands import Level
 class Answer:
     """What a method says about a stack."""
 
-    score: NDArray[np.float32]
-    """(time, y, x) 0 … 1, more is clearer; NaN where it says nothing. Masks are 0 and 1."""
+    scores: Mapping[str, NDArray[np.float32]]
+    """By the name that the report gives them: (time, y, x), 0 … 1, more is clearer; NaN where nothing is said. Masks
+    are 0 and 1. Most methods have one."""
     seconds: float
     """Spent on scoring: neither reading nor loading the model."""
 

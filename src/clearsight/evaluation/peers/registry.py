@@ -18,7 +18,7 @@ from clearsight.evaluation.peers.protocol import Method
 _S2CLOUDLESS_BANDS: Final = ("B01", "B02", "B04", "B05", "B08", "B8A", "B09", "B10", "B11", "B12")
 
 PEERS: Final[dict[str, Method]] = {
-    "projection": Clearsight("projection", model="projection"),
+    "projection": Clearsight("projection", ("cs",), model="projection"),
     "scl": Layer("SCL", "SCL", usable=SCL_USABLE, threshold=0.5),
     "cloud-score-plus": Layer("Cloud Score+ cs", "cs"),
     "cloud-score-plus-cdf": Layer("Cloud Score+ cs_cdf", "cs_cdf"),
@@ -52,9 +52,8 @@ PEERS: Final[dict[str, Method]] = {
 """Peers by the name the command line takes."""
 
 OURS: Final[tuple[Method, ...]] = (
-    Clearsight("clearsight cs"),
-    Clearsight("clearsight cs_cdf", band="cs_cdf"),
-    Clearsight("clearsight cs, no context", context=False),
+    Clearsight(),
+    Clearsight("clearsight, one date alone,", ("cs",), context=False),
 )
 
 
@@ -108,13 +107,14 @@ def run_peer(name: str, *, stack: xr.Dataset, level: Level = "L1C", weights: Pat
     if obstacle:
         raise PeerError(obstacle)
     answer = method.run(stack, level=level)
+    (score, *_) = answer.scores.values()
     first = next(iter(stack.data_vars.values()))
-    scores = xr.DataArray(answer.score, dims=("time", "y", "x"), coords=first.transpose("time", "y", "x").coords)
+    scores = xr.DataArray(score, dims=("time", "y", "x"), coords=first.transpose("time", "y", "x").coords)
     return PeerRun(
         usable=scores >= method.threshold,
         score=scores,
         seconds=answer.seconds,
-        seconds_per_megapixel=answer.seconds / (answer.score.size / 1e6),
+        seconds_per_megapixel=answer.seconds / (score.size / 1e6),
     )
 
 
