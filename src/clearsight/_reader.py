@@ -27,6 +27,7 @@ from odc.geo.roi import roi_is_empty
 from rasterio.enums import Resampling
 from rasterio.warp import reproject
 
+from clearsight._darkness import Witness
 from clearsight._resample import block_mean, group_mean, interpolate, is_whole
 from clearsight.bands import NODATA_DN, harmonise
 from clearsight.errors import ProductError
@@ -70,6 +71,8 @@ class Source:
     """See ``quantification``."""
     categorical: bool
     """The numbers are classes or flags: never averaged, never decoded at reduced resolution."""
+    witnesses: tuple[Witness, ...] = ()
+    """Bands whose darkest pixels tell whether the offset is right; none, if the product itself tells the offset."""
 
 
 def read(source: Source, grid: GeoBox, *, resampling: str = AUTO) -> tuple[Roi, Float]:

@@ -55,3 +55,7 @@ class ProductWarning(ClearsightWarning):
 
 class BusyError(ClearsightError):
     """Another process works on the same part of an archive."""
+
+
+class HarmonisationWarning(ClearsightWarning):
+    """The pixels of an item contradict what its provider says of the radiometric offset."""

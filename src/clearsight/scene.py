@@ -15,12 +15,14 @@ from odc.geo.xr import wrap_xr
 from rasterio.features import rasterize
 
 from clearsight import _reader
+from clearsight._darkness import WITNESSES, Witness
 from clearsight._reader import Source
 from clearsight.bands import BANDS
 from clearsight.errors import ArgumentError, MissingBandError, MissingOffsetError, ProductError
 from clearsight.sources._angles import angle_grids, mask_polygons
 from clearsight.sources._archive import read_href
 from clearsight.sources._metadata import parse_xml
+from clearsight.sources._normalise import RULE
 
 _QUALITY_BANDS: Final = {"lost": (1, 3), "degraded": (2, 4), "defective": (5,), "nodata": (6,), "saturated": (8,)}
 """Bands of ``MSK_QUALIT`` (from 1), after the *Sentinel-2 Products Specification Document* 14.9, table 3-8."""
@@ -79,7 +81,26 @@ def source(item: pystac.Item, asset: str) -> Source:
         quantification=round(1 / scale, 9),
         offset=round(float(entry.get("offset", 0.0)) / scale, 6),
         categorical="scale" not in entry,
+        witnesses=_witnesses(item) if asset in BANDS else (),
     )
+
+
+def _witnesses(item: pystac.Item) -> tuple[Witness, ...]:
+    """Bands by which the offset can be checked, of items whose offset isn't from the product's own metadata."""
+    if RULE not in item.properties:
+        return ()
+    level = str(item.properties.get("processing:level"))
+    groups = WITNESSES.get(level, ())
+    found = [next((band for band in group if band in item.assets), None) for group in groups]
+    return tuple(_witness(item, band) for band in found if band is not None)
+
+
+def _witness(item: pystac.Item, band: str) -> Witness:
+    asset = item.assets[band]
+    entry = (asset.extra_fields.get("raster:bands") or [{}])[0]
+    offset = round(float(entry.get("offset", 0.0)) / float(entry.get("scale", 1e-4)), 6)
+    href = asset.get_absolute_href() or asset.href
+    return Witness(band, href, int(asset.extra_fields.get("clearsight:band", 1)), offset)
 
 
 def native_geobox(item: pystac.Item, *, resolution: float = 10, bands: Sequence[str] | None = None) -> GeoBox:

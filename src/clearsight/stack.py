@@ -18,7 +18,7 @@ from odc.loader import RioDriver
 from odc.loader.types import BandKey, RasterBandMetadata, RasterGroupMetadata, RasterLoadParams, RasterSource
 from rasterio.enums import Resampling
 
-from clearsight import _reader, ids
+from clearsight import _darkness, _reader, ids
 from clearsight._grid import output_grid
 from clearsight._reader import AUTO, Roi, Source
 from clearsight.bands import BANDS
@@ -80,6 +80,11 @@ def load(
         The items lie in several tiles, or zones, and no grid is given.
     ProductError
         A file can't be read; with ``chunks``, this is raised when values are computed.
+
+    Warns
+    -----
+    HarmonisationWarning
+        The darkest pixels of an item contradict what its provider says of the radiometric offset; once per item.
 
     Examples
     --------
@@ -230,6 +235,7 @@ class _Reader:
         dst: NDArray[np.float32] | None = None,
         selection: Any = None,
     ) -> tuple[Roi, NDArray[np.float32]]:
+        _darkness.check(self._facts.item, self._facts.witnesses)
         roi, values = _reader.read(self._facts, dst_geobox, resampling=cfg.resampling)
         if dst is not None:
             dst[roi] = values
