@@ -10,7 +10,8 @@ import pytest
 
 import clearsight
 from clearsight import _subtiles
-from clearsight.archive import produce, summarise
+from clearsight.archive import Options, produce
+from clearsight.coverage import summarise
 from clearsight.errors import ArgumentError, OutputError
 from clearsight.product import decode, encode, read_scores
 from clearsight.scoring import score
@@ -34,7 +35,9 @@ def _files(root: Path) -> dict[str, str]:
     """Content of all files but the dates of production."""
     found = {}
     for path in sorted(root.rglob("*")):
-        if path.suffix == ".json":
+        if ".work" in path.parts:
+            assert path.suffix in ("", ".lock"), path
+        elif path.suffix == ".json":
             described = json.loads(path.read_text())
             for key in ("created", "DATE_PRODUCT_GENERATED"):
                 described.get("properties", {}).pop(key, None)
@@ -92,7 +95,10 @@ def test_properties_are_true(made, items):
 
 def test_no_context_fraction_counts_the_sub_tiles_without(items, tmp_path, monkeypatch):
     assert produce(items[:1], tmp_path / "alone").written[0].properties["NO_CONTEXT_FRACTION"] == 1
-    assert produce(items, tmp_path / "off", context=False).written[2].properties["NO_CONTEXT_FRACTION"] == 1
+    assert (
+        produce(items, tmp_path / "off", options=Options(context=False)).written[2].properties["NO_CONTEXT_FRACTION"]
+        == 1
+    )
     # The second date was seen in the upper half of the grid only: the lower half of the first has no context.
     half = image(1)
     half[:, SHAPE[0] // 2 :] = 0
@@ -144,9 +150,9 @@ def test_crash_leaves_nothing_half_written_and_the_next_run_completes(crash_at, 
         patch.setattr(_subtiles, crash_at, crashing)
         with pytest.raises(RuntimeError, match="power"):
             produce(items, tmp_path)
-    names = {path.name for path in tmp_path.rglob("*") if path.is_file()}
+    names = {path.name for path in tmp_path.rglob("*") if path.is_file() and ".work" not in path.parts}
     assert all(name in {f"{index_of(n)}.{end}" for n in range(5) for end in ("tif", "json")} for name in names)
-    for described in tmp_path.rglob("*.json"):
+    for described in tmp_path.glob("33UUU/**/*.json"):
         assert (
             described.with_suffix(".tif").stat().st_size
             == json.loads(described.read_text())["assets"]["scores"]["file:size"]
@@ -269,7 +275,7 @@ def test_summary_counts_by_tile_and_month(made):
 
 
 def test_resolution_of_the_product(items, tmp_path):
-    done = produce(items[:2], tmp_path, resolution=20)
+    done = produce(items[:2], tmp_path, options=Options(resolution=20))
     assert done.written[0].properties["proj:shape"] == [60, 48]
     assert done.written[0].properties["gsd"] == 20
 

@@ -1,15 +1,20 @@
-"""Score the frames of one tile together, sub-tile by sub-tile, and write them: the inside of `archive.produce`."""
+"""Score the frames of one tile sub-tile by sub-tile, and write them: the inside of `archive.produce`.
+
+The unit of work is a `Piece`: one sub-tile of one period, from files to a file. A piece that is there isn't made
+again, so a run that was stopped goes on where it was, whoever made the pieces, in whatever order.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import fmean
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pystac
@@ -19,11 +24,21 @@ from odc.geo.geobox import GeoBox
 import clearsight
 from clearsight import ids, projection
 from clearsight._grid import output_grid
+from clearsight._periods import Frame, Period, identity
+from clearsight._work import WORK
 from clearsight.bands import LEVEL_BANDS, Level
-from clearsight.catalog import Result, score_item, write_item
+from clearsight.catalog import ASSET, Result, held_item, score_item, write_item
 from clearsight.errors import ClearsightError
-from clearsight.product import SCORES, Making, begin_scores, describe_file, encode, finish_scores, put_scores
-from clearsight.progress import Progress
+from clearsight.product import (
+    SCORES,
+    Making,
+    WrittenFile,
+    begin_scores,
+    describe_file,
+    encode,
+    finish_scores,
+    put_scores,
+)
 from clearsight.scoring import score
 from clearsight.stack import load
 from clearsight.tiles import SubTile, side_for, split
@@ -33,25 +48,22 @@ _log = logging.getLogger(__name__)
 
 _HALO: Final = projection.HALO
 
+_EMPTY: Final = 0
+_WITH_CONTEXT: Final = 1
+_WITHOUT: Final = 2
+_STATE: Final = ".state"
+
 
 @dataclass(frozen=True)
-class Job:
-    """How `produce` was asked to work."""
+class How:
+    """How pixels are scored: what a score depends on beside the frames."""
 
-    root: Path
-    """The archive."""
     level: Level
     """Of all items."""
     model: str
     """Name of the scorer."""
-    context: bool
-    """Compare frames with each other."""
     resolution: float
     """Metres."""
-    overwrite: bool
-    """Score again what is there."""
-    progress: Progress
-    """Told of every step."""
 
     def making(self, index: str) -> Making:
         """What a file says of its making."""
@@ -60,15 +72,20 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Frame:
-    """One image of a tile."""
+class Piece:
+    """One sub-tile of one period: a task that needs nothing but its own facts and files."""
 
-    index: str
-    """``system:index``."""
-    item: pystac.Item
-    """Source item."""
     path: Path
-    """Of the score COG."""
+    """Where its scores go."""
+    period: Period
+    """Frames, and which of them are scored."""
+    place: SubTile
+    """Which part of the tile."""
+    window: GeoBox
+    """Grid of that part with its halo."""
+    bands: tuple[str, ...]
+    """Bands that all frames have."""
+    how: How
 
 
 class BrokenItemsError(Exception):
@@ -79,52 +96,104 @@ class BrokenItemsError(Exception):
         self.reasons = reasons
 
 
-def write_tile(frames: Sequence[Frame], pending: Sequence[Frame], job: Job) -> tuple[list[pystac.Item], list[Frame]]:
-    """Score all frames of a tile together, sub-tile by sub-tile; then write the pending ones.
+def plan(wanted: Sequence[Period], frames: Sequence[Frame], *, root: Path, how: How) -> tuple[list[Piece], GeoBox]:
+    """Cut the wanted periods of one tile into pieces; and the tile's grid.
 
-    Parameters
-    ----------
-    frames : sequence of Frame
-        Every frame of the tile that may serve as context.
-    pending : sequence of Frame
-        Those of them to write.
-    job : Job
-        How.
+    Bands and grid are those of all frames of the tile, wanted now or not: a run that goes on where another was
+    stopped must see what that one saw.
+    """
+    bands = _common_bands(frames, how.level)
+    geobox = output_grid([frame.item for frame in frames], bands=bands, resolution=how.resolution)
+    folder = root / WORK / ids.tile(frames[0].item) / _digest(bands, geobox, how)
+    pieces = []
+    for period in wanted:
+        name = _name(period)
+        for place in split((geobox.shape.y, geobox.shape.x), side=side_for(len(period.frames)), halo=_HALO):
+            path = folder / f"{name}-{place.core[0].start}-{place.core[1].start}.npz"
+            pieces.append(Piece(path, period, place, geobox[place.outer], tuple(bands), how))
+    return pieces, geobox
 
-    Returns
-    -------
-    list of pystac.Item, list of Frame
-        Score Items that were written; and frames without a single valid pixel, of which nothing was.
+
+def make(piece: Piece) -> None:
+    """Score a piece and write it, whole or not at all; nothing is done if it is there.
 
     Raises
     ------
     BrokenItemsError
         Items can't be read. Nothing was written.
     """
-    tile = ids.tile(frames[0].item)
-    bands = _common_bands(frames, job.level)
-    geobox = output_grid([frame.item for frame in frames], bands=bands, resolution=job.resolution)
-    pieces = list(split((geobox.shape.y, geobox.shape.x), side=side_for(len(frames)), halo=_HALO))
-    steps = len(pieces) + len(pending)
-    with tempfile.TemporaryDirectory(dir=job.root, prefix=".scoring-") as scratch:
-        raws = {frame.index: Path(scratch) / f"{frame.index}.tif" for frame in pending}
-        for raw in raws.values():
+    if _is_made(piece):
+        return
+    scores = _score(piece)
+    rows, cols = piece.place.inner
+    numbers = {index: number for number, index in enumerate(scores["id"].values)}
+    # Arrays by frame: each is read on its own, when its image is put together.
+    arrays: dict[str, Any] = {}
+    for frame in piece.period.targets:
+        core = scores.isel(time=numbers[frame.index], y=rows, x=cols)
+        arrays[frame.index] = np.stack([encode(core[name].to_numpy()) for name in SCORES])
+        arrays[frame.index + _STATE] = np.array([_state(core)], dtype=np.uint8)
+    with whole_file(piece.path) as part, part.open("wb") as file:
+        np.savez(file, **arrays)
+
+
+def publish(pieces: Sequence[Piece], geobox: GeoBox) -> Iterator[tuple[Frame, pystac.Item | None]]:
+    """Put pieces together, frame by frame, and write each frame's COG and Item.
+
+    Yields
+    ------
+    Frame, pystac.Item or None
+        The score Item in its place; None for a frame without a single valid pixel, of which nothing is written.
+    """
+    raw = pieces[0].path.parent / "whole.tif"
+    together: dict[Period, list[Piece]] = {}
+    for piece in pieces:
+        together.setdefault(piece.period, []).append(piece)
+    for period, own in together.items():
+        for frame in period.targets:
             begin_scores(raw, geobox)
-        alone: dict[str, list[bool]] = {index: [] for index in raws}
-        for number, piece in enumerate(pieces):
-            job.progress(number, steps, f"scoring {tile}")
-            scores = _score_piece(frames, piece, geobox, bands=bands, job=job)
-            _put_piece(scores, piece, raws, alone)
-        written, empty = [], []
-        for number, frame in enumerate(pending):
-            job.progress(len(pieces) + number, steps, f"scoring {tile}")
-            if alone[frame.index]:
-                fraction = fmean(alone[frame.index])
-                written.append(_publish(frame, raws[frame.index], geobox, no_context=fraction, job=job))
-            else:
-                empty.append(frame)
-    job.progress(steps, steps, f"scoring {tile}")
-    return written, empty
+            without = [state == _WITHOUT for piece in own if (state := _put(frame, piece, raw)) != _EMPTY]
+            made = (period, fmean(without)) if without else None
+            yield frame, _publish(frame, raw, geobox, made, own[0].how) if made else None
+
+
+def _put(frame: Frame, piece: Piece, raw: Path) -> int:
+    """Put a piece of a frame into the whole; returns the piece's state."""
+    with np.load(piece.path) as made:
+        state = int(made[frame.index + _STATE][0])
+        if state != _EMPTY:
+            put_scores(raw, made[frame.index], at=(piece.place.core[0].start, piece.place.core[1].start))
+    return state
+
+
+def _state(core: xr.Dataset) -> int:
+    if not np.isfinite(core["cs"].to_numpy()).any():
+        return _EMPTY
+    # Most, not all: the halo may reach into ground that other dates have seen.
+    return _WITHOUT if core["no_context"].item() > 0.5 else _WITH_CONTEXT
+
+
+def _is_made(piece: Piece) -> bool:
+    """Is the file of a piece there, with all frames that are wanted now?"""
+    if not piece.path.exists():
+        return False
+    with np.load(piece.path) as made:
+        return {frame.index for frame in piece.period.targets} <= set(made.files)
+
+
+def _digest(bands: Sequence[str], geobox: GeoBox, how: How) -> str:
+    """A name for what all scores of a run depend on: unfinished work of another kind must not be taken for this."""
+    grid = [str(geobox.crs), list(geobox.affine), list(geobox.shape)]
+    return _hash([list(bands), grid, how.level, how.making("").model_version])
+
+
+def _name(period: Period) -> str:
+    """A name for the frames that are scored together."""
+    return _hash([[identity(frame) for frame in period.frames], period.context])
+
+
+def _hash(facts: list[object]) -> str:
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 
 def _common_bands(frames: Sequence[Frame], level: Level) -> list[str]:
@@ -141,19 +210,19 @@ def _common_bands(frames: Sequence[Frame], level: Level) -> list[str]:
     return common
 
 
-def _score_piece(frames: Sequence[Frame], piece: SubTile, geobox: GeoBox, *, bands: list[str], job: Job) -> xr.Dataset:
-    items, window = [frame.item for frame in frames], geobox[piece.outer]
+def _score(piece: Piece) -> xr.Dataset:
+    items = [frame.item for frame in piece.period.frames]
     try:
-        stack = load(items, bands=bands, geobox=window)
+        stack = load(items, bands=piece.bands, geobox=piece.window)
     except ClearsightError:
-        reasons = _broken(items, window, bands=bands)
+        reasons = _broken(items, piece.window, bands=piece.bands)
         if not reasons:
             raise
         raise BrokenItemsError(reasons) from None
-    return score(stack, level=job.level, model=job.model, context=job.context)
+    return score(stack, level=piece.how.level, model=piece.how.model, context=piece.period.context != "none")
 
 
-def _broken(items: Sequence[pystac.Item], window: GeoBox, *, bands: list[str]) -> dict[str, str]:
+def _broken(items: Sequence[pystac.Item], window: GeoBox, *, bands: Sequence[str]) -> dict[str, str]:
     """Which items can't be loaded, and why: each on its own."""
     reasons = {}
     for item in items:
@@ -164,25 +233,47 @@ def _broken(items: Sequence[pystac.Item], window: GeoBox, *, bands: list[str]) -
     return reasons
 
 
-def _put_piece(scores: xr.Dataset, piece: SubTile, raws: dict[str, Path], alone: dict[str, list[bool]]) -> None:
-    """Put the core of a sub-tile into each frame's file; note for each whether it had no context."""
-    rows, cols = piece.inner
-    corner = piece.core[0].start, piece.core[1].start
-    for number, index in enumerate(scores["id"].values):
-        if index not in raws:
-            continue
-        core = scores.isel(time=number, y=rows, x=cols)
-        if not np.isfinite(core["cs"]).any():
-            continue
-        put_scores(raws[index], np.stack([encode(core[name].to_numpy()) for name in SCORES]), at=corner)
-        # Most, not all: the halo may reach into ground that other dates have seen.
-        alone[index].append(bool(core["no_context"] > 0.5))
+def _publish(frame: Frame, raw: Path, geobox: GeoBox, made: tuple[Period, float], how: How) -> pystac.Item:
+    """Write the COG, then its Item: an Item that exists describes a file that exists.
+
+    A score that takes the place of another gets a file of another name, and the Item is what changes hands.
+    """
+    period, no_context = made
+    making, part = how.making(frame.index), raw.with_name("cog.tif")
+    finish_scores(raw, part, making=making)
+    before = _held(frame)
+    target = _free_name(frame, before, checksum=describe_file(part).checksum)
+    with whole_file(target) as whole:
+        part.replace(whole)
+    result = Result(
+        making,
+        describe_file(target),
+        geobox,
+        no_context=no_context,
+        generated=datetime.now(UTC),
+        context=period.context,
+        context_frames=0 if period.context == "none" else len(period.frames) - 1,
+    )
+    item = write_item(score_item(frame.item, result), frame.path.with_suffix(".json"))
+    if before is not None and before.path != target:
+        before.path.unlink(missing_ok=True)
+    return item
 
 
-def _publish(frame: Frame, raw: Path, geobox: GeoBox, *, no_context: float, job: Job) -> pystac.Item:
-    """Write the COG, then its Item: an Item that exists describes a file that exists."""
-    making = job.making(frame.index)
-    with whole_file(frame.path) as part:
-        finish_scores(raw, part, making=making)
-    result = Result(making, describe_file(frame.path), geobox, no_context=no_context, generated=datetime.now(UTC))
-    return write_item(score_item(frame.item, result), frame.path.with_suffix(".json"))
+def _held(frame: Frame) -> WrittenFile | None:
+    """The COG of the score that is there."""
+    held = held_item(frame.path)
+    if held is None:
+        return None
+    asset = held.assets[ASSET]
+    facts = asset.extra_fields
+    return WrittenFile(frame.path.with_name(Path(asset.href).name), facts["file:size"], facts["file:checksum"])
+
+
+def _free_name(frame: Frame, before: WrittenFile | None, *, checksum: str) -> Path:
+    """Where a new COG goes: never over another one that an Item still describes."""
+    if before is None:
+        return frame.path
+    if before.checksum == checksum:
+        return before.path
+    return frame.path.with_suffix(".b.tif") if before.path == frame.path else frame.path

@@ -6,16 +6,19 @@ import os
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import fmean
 
 import pystac
 
 from clearsight import ids
-from clearsight._subtiles import BrokenItemsError, Frame, Job, write_tile
+from clearsight._dask import Run, runner
+from clearsight._periods import MODES, Frame, Mode, Period, periods, reason_to_score
+from clearsight._subtiles import BrokenItemsError, How, plan, publish
+from clearsight._work import alone, sweep
 from clearsight.bands import LEVELS, REQUIRED_BANDS, Level
-from clearsight.catalog import is_complete, product_path, read_items, update_collection
+from clearsight.catalog import held_item, product_path, update_collection
+from clearsight.coverage import record_missing
 from clearsight.errors import ArgumentError, ClearsightError, MissingBandError, OutputError
 from clearsight.progress import Progress, silent
 from clearsight.scoring import DEFAULT_MODEL
@@ -41,6 +44,8 @@ class Failed:
     """Of the source item."""
     reason: str
     """Why, and the way out."""
+    tile: str | None = None
+    """MGRS tile, if it is known."""
 
 
 @dataclass(frozen=True)
@@ -56,19 +61,30 @@ class Produced:
 
 
 @dataclass(frozen=True)
-class Month:
-    """What an archive holds of one tile and month."""
+class Options:
+    """How `produce` works."""
 
-    tile: str
-    """MGRS tile."""
-    month: str
-    """``2023-01``."""
-    scenes: int
-    """Number of score Items."""
-    no_context: float
-    """Mean NO_CONTEXT_FRACTION, in [0, 1]."""
-    models: tuple[str, ...]
-    """MODEL_VERSION of the Items."""
+    context: bool = True
+    """Compare frames with each other."""
+    resolution: float = 10
+    """Pixel size in metres."""
+    mode: Mode = "backfill"
+    """``"near-real-time"`` compares a frame only with those before it, at a cost that doesn't grow with their number;
+    a backfill later makes such scores anew, with what came after."""
+    scheduler: str | None = None
+    """Address of a Dask scheduler whose workers see the same files; ``"local"`` for a cluster on this machine."""
+    wait: float = 0
+    """Seconds to wait for another process that works on the same tile; negative = for as long as it takes."""
+
+
+@dataclass(frozen=True)
+class _Job:
+    root: Path
+    how: How
+    options: Options
+    overwrite: bool
+    progress: Progress
+    run: Run
 
 
 def produce(
@@ -78,9 +94,8 @@ def produce(
     tile: str | None = None,
     model: str | None = None,
     level: Level | None = None,
-    context: bool = True,
-    resolution: float = 10,
     overwrite: bool = False,
+    options: Options | None = None,
     progress: Progress | None = None,
 ) -> Produced:
     """Score items, and add the scores to an archive: one COG and one STAC Item each.
@@ -93,74 +108,59 @@ def produce(
         The archive: made when it doesn't exist, added to when it does.
     tile : str, optional
         Only this MGRS tile, such as ``"33UUU"``.
-    model, context : optional
+    model : str, optional
         As in `clearsight.score`.
     level : {"L1C", "L2A"}, optional
         Score the items of this level only; needed where both are among ``items``.
-    resolution : float
-        Pixel size in metres.
     overwrite : bool
         Score again what the archive holds already.
+    options : Options, optional
+        Context, resolution, mode, Dask, waiting.
     progress : callable, optional
         Called with (steps done, steps in all, name of the work).
 
     Returns
     -------
     Produced
-        What was written, skipped and failed. A tile's frames are scored together; what is already in the archive
-        still serves as context, and in the ranks of ``cs_cdf``.
+        What was written, skipped and failed. A tile's frames are scored together (long series by calendar year); of
+        ``items``, those that are already in the archive still serve as context, and in the ranks of ``cs_cdf``.
 
     Raises
     ------
     OutputError
         ``out`` can't be written to; told before any work is done.
+    BusyError
+        Another process works on the same tile; what was done until then stays.
     ArgumentError
         Items of both levels without ``level``; a tile that no item lies in; another argument that can't be used.
 
     Notes
     -----
     A COG appears when it is complete, its Item after it, and the link in ``collection.json`` last. A run that was
-    stopped at any moment is completed by running it again; what is complete isn't touched.
+    stopped at any moment is completed by running it again, with the same bytes; what is complete isn't touched.
+
+    A score is made anew where its source was processed anew (a higher processing version), and where it lacked
+    context that exists now: where NO_CONTEXT_FRACTION > 0 and there are more frames to compare with, or where a
+    backfill follows a score in near real time. The former score can be read until the new one is complete. Scores
+    that had all their context stay as they are when further frames come; ``overwrite`` makes them anew.
 
     Examples
     --------
     >>> produce(clearsight.search("downloads", level="L1C"), "archive")  # doctest: +SKIP
     """
-    root = _writable(out)
+    root, wishes = _writable(out), options or Options()
+    if wishes.mode not in MODES:
+        raise ArgumentError(f"options.mode={wishes.mode!r} is unknown; expected one of {MODES}.")
     chosen, known_level = _of_level(list(items), level)
-    job = Job(root, known_level, model or DEFAULT_MODEL, context, resolution, overwrite, progress or silent)
-    tiles, done = _by_tile(chosen, job, only=tile)
-    for frames in tiles.values():
-        done = _joined(done, _produce_tile(frames, job))
+    how = How(known_level, model or DEFAULT_MODEL, wishes.resolution)
+    tiles, done = _by_tile(chosen, root, only=tile)
+    with runner(wishes.scheduler) as run:
+        job = _Job(root, how, wishes, overwrite, progress or silent, run)
+        for name, frames in tiles.items():
+            with alone(root, name, wait=wishes.wait):
+                unusable = [failure for failure in done.failed if failure.tile == name]
+                done = _joined(done, _produce_tile(name, frames, unusable, job))
     return done
-
-
-def summarise(root: str | os.PathLike[str]) -> list[Month]:
-    """Tell what an archive holds, by tile and month.
-
-    Raises
-    ------
-    ArgumentError
-        There is no archive.
-
-    Examples
-    --------
-    >>> summarise("archive")  # doctest: +SKIP
-    [Month(tile='33UUU', month='2017-02', scenes=1, no_context=1.0, models=('projection-0.1.0',))]
-    """
-    groups: dict[tuple[str, str], list[pystac.Item]] = defaultdict(list)
-    for item in read_items(root):
-        groups[ids.tile(item), f"{item.datetime:%Y-%m}"].append(item)
-    return [
-        Month(
-            tile=tile,
-            month=month,
-            scenes=len(group),
-            no_context=fmean(item.properties["NO_CONTEXT_FRACTION"] for item in group),
-            models=tuple(sorted({item.properties["MODEL_VERSION"] for item in group})),
-        )
-        for (tile, month), group in sorted(groups.items())
-    ]
 
 
 def _writable(out: str | os.PathLike[str]) -> Path:
@@ -194,16 +194,16 @@ def _level(item: pystac.Item) -> str | None:
     return item.properties.get("processing:level")
 
 
-def _by_tile(items: Sequence[pystac.Item], job: Job, *, only: str | None) -> tuple[dict[str, list[Frame]], Produced]:
+def _by_tile(items: Sequence[pystac.Item], root: Path, *, only: str | None) -> tuple[dict[str, list[Frame]], Produced]:
     """Frames of each tile, sorted; and what can't be a frame."""
     tiles: dict[str, dict[str, Frame]] = defaultdict(dict)
     skipped, failed = [], []
     # The last processing of an image comes first, and keeps its place.
     for item in sorted(items, key=lambda item: (str(item.properties.get("processing:version")), item.id), reverse=True):
         try:
-            frame = _frame(item, job.root)
+            frame = _frame(item, root)
         except ClearsightError as error:
-            failed.append(Failed(item.id, str(error)))
+            failed.append(Failed(item.id, str(error), _tile_of(item)))
             continue
         first = tiles[ids.tile(item)].setdefault(frame.index, frame)
         if first is not frame:
@@ -233,30 +233,78 @@ def _joined(a: Produced, b: Produced) -> Produced:
     return Produced(a.written + b.written, a.skipped + b.skipped, a.failed + b.failed)
 
 
-def _produce_tile(frames: list[Frame], job: Job) -> Produced:
+def _tile_of(item: pystac.Item) -> str | None:
+    try:
+        return ids.tile(item)
+    except ClearsightError:
+        return None
+
+
+def _produce_tile(tile: str, frames: list[Frame], unusable: list[Failed], job: _Job) -> Produced:
     """Score one tile; begin again without the items that turn out to be broken, for scores mustn't depend on them."""
-    there = [] if job.overwrite else [frame for frame in frames if is_complete(frame.path)]
-    held = [pystac.Item.from_file(str(frame.path.with_suffix(".json"))) for frame in there]
-    skipped = tuple(
-        Skipped(
-            frame.item.id,
-            f"already there, scored from {item.properties['SOURCE_ASSET_ID']} with {item.properties['MODEL_VERSION']}",
-        )
-        for frame, item in zip(there, held, strict=True)
-    )
-    pending = [frame for frame in frames if frame not in there]
     failed: list[Failed] = []
     written: list[pystac.Item] = []
-    while pending:
+    while frames:
+        wanted = _wanted(periods(frames, mode=job.options.mode, context=job.options.context), job)
         try:
-            written, empty = write_tile(frames, pending, job)
-        except BrokenItemsError as broken:
-            failed += [Failed(item_id, reason) for item_id, reason in broken.reasons.items()]
-            frames = [frame for frame in frames if frame.item.id not in broken.reasons]
-            pending = [frame for frame in pending if frame.item.id not in broken.reasons]
+            written, empty = _score_tile(wanted, frames, job) if wanted else ([], [])
+        except BrokenItemsError as error:
+            failed += [Failed(item_id, reason, tile) for item_id, reason in error.reasons.items()]
+            frames = [frame for frame in frames if frame.item.id not in error.reasons]
         else:
-            failed += [Failed(frame.item.id, _EMPTY) for frame in empty]
+            failed += empty
             break
+    sweep(job.root, tile)
+    new = {item.id for item in written}
+    skipped, held = _left_alone([frame for frame in frames if frame.index not in new])
+    record_missing(job.root, tile, failed=[*unusable, *failed], scored=[*held, *written])
     if held or written:
-        update_collection(job.root, [*held, *written])
-    return Produced(tuple(written), skipped, tuple(failed))
+        with alone(job.root, "collection", wait=-1):
+            update_collection(job.root, [*held, *written])
+    return Produced(tuple(written), tuple(skipped), tuple(failed))
+
+
+def _wanted(cut: Sequence[Period], job: _Job) -> list[Period]:
+    """The periods in which there is something to score, with only that as targets."""
+    wanted = []
+    for period in cut:
+        targets = tuple(
+            frame
+            for frame in period.targets
+            if reason_to_score(frame, period, level=job.how.level, overwrite=job.overwrite)
+        )
+        if targets:
+            wanted.append(replace(period, targets=targets))
+    return wanted
+
+
+def _score_tile(wanted: Sequence[Period], frames: Sequence[Frame], job: _Job) -> tuple[list[pystac.Item], list[Failed]]:
+    """Make all pieces, then put them together, image by image."""
+    tile = ids.tile(frames[0].item)
+    pieces, geobox = plan(wanted, frames, root=job.root, how=job.how)
+    sweep(job.root, tile, keep=pieces[0].path.parent.name)
+    steps, what = len(pieces) + sum(len(period.targets) for period in wanted), f"scoring {tile}"
+    job.progress(0, steps, what)
+    for done, _ in enumerate(job.run(pieces), start=1):
+        job.progress(done, steps, what)
+    written, empty = [], []
+    for done, (frame, item) in enumerate(publish(pieces, geobox), start=len(pieces) + 1):
+        job.progress(done, steps, what)
+        if item is None:
+            empty.append(Failed(frame.item.id, _EMPTY, tile))
+        else:
+            written.append(item)
+    return sorted(written, key=lambda item: item.id), empty
+
+
+def _left_alone(frames: Sequence[Frame]) -> tuple[list[Skipped], list[pystac.Item]]:
+    """Frames whose score was there already."""
+    skipped, held = [], []
+    for frame in frames:
+        item = held_item(frame.path)
+        if item is not None:
+            facts = item.properties
+            why = f"already there, scored from {facts['SOURCE_ASSET_ID']} with {facts['MODEL_VERSION']}"
+            skipped.append(Skipped(frame.item.id, why))
+            held.append(item)
+    return skipped, held

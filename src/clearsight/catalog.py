@@ -61,6 +61,10 @@ class Result:
     """Share of sub-tiles in [0, 1], of those with valid pixels, where most pixels had no clear reference in time."""
     generated: datetime
     """When."""
+    context: str = "none"
+    """Which frames it was compared with: ``"before and after"`` it, ``"past"`` (near real time) or ``"none"``."""
+    context_frames: int = 0
+    """How many."""
 
 
 def product_path(root: str | os.PathLike[str], item: pystac.Item) -> Path:
@@ -133,11 +137,15 @@ def score_item(source: pystac.Item, result: Result) -> pystac.Item:
         "processing:software": {"clearsight": made.software_version},
         "processing:lineage": f"Scored from {source.id} with {made.model_version}, Clearsight {made.software_version}.",
         "DATE_PRODUCT_GENERATED": generated,
+        "CONTEXT": result.context,
+        "CONTEXT_FRAMES": result.context_frames,
         "MGRS_TILE": tile,
         "MODEL_VERSION": made.model_version,
         "NO_CONTEXT_FRACTION": result.no_context,
         "PROCESSING_SOFTWARE_VERSION": made.software_version,
         "SOURCE_ASSET_ID": source.id,
+        "SOURCE_LEVEL": source.properties.get("processing:level", ""),
+        "SOURCE_VERSION": str(source.properties.get("processing:version", "")),
         "SOURCE_PRODUCT_ID": str(source.properties.get("s2:product_uri") or source.id).removesuffix(".SAFE"),
     }
     item = pystac.Item(
@@ -162,14 +170,20 @@ def write_item(item: pystac.Item, path: str | os.PathLike[str]) -> pystac.Item:
     return pystac.Item.from_file(str(path))
 
 
-def is_complete(path: Path) -> bool:
-    """Is there an Item beside the COG ``path``, and is the COG as long as the Item says?"""
+def held_item(path: Path) -> pystac.Item | None:
+    """The Item beside the COG ``path``, if its own COG is there and as long as it says; None otherwise.
+
+    A score that took the place of another lies in a file of another name, so that the former was there until the
+    Item changed.
+    """
+    described = path.with_suffix(".json")
     try:
-        described = json.loads(path.with_suffix(".json").read_text())
-        size: int = described["assets"][ASSET]["file:size"]
-        return path.stat().st_size == size
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
+        item = pystac.Item.from_file(str(described))
+        asset = item.assets[ASSET]
+        whole: bool = (described.parent / asset.href).stat().st_size == asset.extra_fields["file:size"]
+    except (OSError, ValueError, KeyError, TypeError, pystac.STACError):
+        return None
+    return item if whole else None
 
 
 def update_collection(root: str | os.PathLike[str], items: Iterable[pystac.Item]) -> Path:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     import pystac
 
 LEVEL_HELP: Final = "Take only products of this level; where both are there, L1C is scored."
+Mode = Literal["backfill", "near-real-time"]
+MODE_HELP: Final = "near-real-time compares a scene with the past only; a backfill later makes such scores anew."
+SCHEDULER_HELP: Final = "Address of a Dask scheduler whose workers see the same files, or 'local' for all cores here."
 OFFSET_HELP: Final = (
     "Radiometric offset of plain band files, which carry no metadata: 0, or -1000 from processing baseline 04.00 on."
 )
@@ -42,6 +45,9 @@ def score(
     ] = None,
     context: Annotated[bool, Parameter(help="Use the other dates of the same place as a clear reference.")] = True,
     overwrite: Annotated[bool, Parameter(help="Score again what the archive already holds.")] = False,
+    mode: Annotated[Mode, Parameter(help=MODE_HELP)] = "backfill",
+    scheduler: Annotated[str | None, Parameter(help=SCHEDULER_HELP)] = None,
+    wait: Annotated[float, Parameter(help="Seconds to wait for another process on the same tile; -1: no limit.")] = 0,
 ) -> None:
     """Score products, and add the scores to an archive: one COG and one STAC Item each.
 
@@ -49,11 +55,19 @@ def score(
 
     Example: clearsight score band-files/ --level L1C --offset 0 --out archive
     """
+    from clearsight.archive import Options
+
     items = clearsight.search(source, bbox=bbox, datetime=datetime, level=level, offset=offset, acquired=acquired)
     chosen = _one_level(items, level)
     with progress_bars() as step:
         done = clearsight.produce(
-            chosen, out, tile=tile, model=model, context=context, overwrite=overwrite, progress=step
+            chosen,
+            out,
+            tile=tile,
+            model=model,
+            overwrite=overwrite,
+            options=Options(context=context, mode=mode, scheduler=scheduler, wait=wait),
+            progress=step,
         )
     say.print(f"{len(done.written)} scored, {len(done.skipped)} already there, {len(done.failed)} failed: {out}")
     for failure in done.failed:
@@ -69,15 +83,21 @@ def info(
 
     Example: clearsight info archive
     """
-    from clearsight.archive import summarise
+    from clearsight.coverage import missing, summarise
 
     if not (path / "collection.json").exists():
         search(str(path))
         return
-    table = Table("tile", "month", "scenes", "without context", "model", title=str(path))
+    table = Table("tile", "month", "scenes", "without context", "past only", "model", title=str(path))
     for row in summarise(path):
-        table.add_row(row.tile, row.month, str(row.scenes), f"{100 * row.no_context:.0f} %", ", ".join(row.models))
+        if row.scenes:
+            share, past = f"{100 * row.no_context:.0f} %", str(row.past_only)
+            table.add_row(row.tile, row.month, str(row.scenes), share, past, ", ".join(row.models))
+        else:
+            table.add_row(row.tile, row.month, "gap")
     say.print(table)
+    for lack in missing(path):
+        say.print(f"missing: {lack.tile} {lack.item_id}: {lack.reason}")
 
 
 def _one_level(items: list[pystac.Item], level: str | None) -> list[pystac.Item]:
