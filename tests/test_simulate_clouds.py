@@ -71,7 +71,7 @@ def test_fields_go_on_across_the_canvas_edge() -> None:
 
 def test_cumulus_has_a_steep_rim_and_a_thick_core_without_lace() -> None:
     cores = []
-    for seed in range(4):
+    for seed in range(12):
         depth = make_clouds("cumulus", shape=(256, 256), seed=seed, cover=0.3).optical_depth
         cloudy = depth > 0.3
         label, count = ndimage.label(~cloudy)
@@ -79,9 +79,32 @@ def test_cumulus_has_a_steep_rim_and_a_thick_core_without_lace() -> None:
         assert holes[holes <= 6].sum() < 0.005 * cloudy.sum()
         # Steep: 100 m inside the rim it is much thicker than at the rim.
         rim = ndimage.distance_transform_edt(cloudy)
+        if rim.max() < 15:  # fair-weather puffs have no core
+            continue
         assert np.median(depth[(rim > 9) & (rim < 11)]) > 2 * np.median(depth[(rim > 0) & (rim < 3)])
         cores.append(np.percentile(depth[cloudy], 90))
+    assert len(cores) > 3
     assert np.mean(cores) > 15
+
+
+@pytest.mark.parametrize("kind", ["thin_stratus", "even_veil", "cirrostratus"])
+def test_a_sheet_over_the_whole_frame_is_even_and_its_edge_is_soft(kind: str) -> None:
+    for seed in range(4):
+        whole = make_clouds(kind, shape=(128, 128), seed=seed, cover=1.0).optical_depth
+        assert whole.std() < 0.45 * whole.mean()
+        part = make_clouds(kind, shape=(128, 128), seed=seed, cover=0.5).optical_depth
+        steepest = max(float(np.abs(np.diff(part, axis=axis)).max()) for axis in (0, 1))
+        # From nothing to the middle of the sheet takes dozens of pixels.
+        assert steepest < 0.1 * part.max()
+
+
+def test_fair_weather_puffs_are_flat_and_thin() -> None:
+    layers = [make_clouds("cumulus", shape=(128, 128), seed=seed, cover=0.1) for seed in range(40)]
+    deep = np.array([float((layer.top_height - layer.base_height).max()) for layer in layers])
+    thick = np.array([float(layer.optical_depth.max()) for layer in layers])
+    assert (deep < 150).any()
+    assert (deep > 600).any()
+    assert thick[deep < 150].mean() < 0.6 * thick[deep > 600].mean()
 
 
 def test_cloud_sizes_follow_a_falling_law() -> None:

@@ -63,9 +63,14 @@ def _deck(depth: Array, inward: Array, edge: float, rough: Array) -> Body:
     return Body(np.asarray(depth, dtype=np.float32), np.asarray(level * _rim(inward, edge) ** 0.5, dtype=np.float32))
 
 
-def _heap(rng: np.random.Generator, canvas: Canvas, cover: float, edge: float, largest: float) -> Body:
-    """Heaps with flat bases and cauliflower tops: many sizes, steep rims, creases between the turrets."""
+def _heap(
+    rng: np.random.Generator, canvas: Canvas, cover: float, edge: float, largest: float, *, streets: float = 0.0
+) -> Body:
+    """Heaps with flat bases and cauliflower tops: many sizes, steep rims, creases between the turrets; ``streets`` of
+    the skies line them up along the wind."""
     outline = noise(rng, canvas, slope=2.0, largest=largest, smallest=2.0)
+    if rng.random() < streets:
+        outline = outline + np.float32(rng.uniform(0.8, 1.6)) * _rolls(rng, canvas, largest)
     bulges = np.abs(noise(rng, canvas, slope=1.7, largest=largest / 4, smallest=1.0))
     ragged = noise(rng, canvas, slope=1.3, largest=10, smallest=3.0)
     inward = _inward(outline - np.float32(0.15) * bulges + np.float32(0.03) * ragged, cover)
@@ -77,8 +82,25 @@ def _heap(rng: np.random.Generator, canvas: Canvas, cover: float, edge: float, l
     return Body(np.asarray(depth, dtype=np.float32), np.asarray(tower, dtype=np.float32))
 
 
+def _rolls(rng: np.random.Generator, canvas: Canvas, largest: float) -> Array:
+    """Stripes of rising and sinking air along the wind, some two clouds apart, wandering and broken."""
+    apart, angle = rng.uniform(1.2, 3.0) * largest, rng.uniform(0, np.pi)
+    # Whole periods of the canvas down and across keep it seamless.
+    down, across = round(canvas[0] / apart * np.sin(angle)), round(canvas[1] / apart * np.cos(angle))
+    y, x = np.ogrid[: canvas[0], : canvas[1]]
+    bend = noise(rng, canvas, slope=2.2, largest=8 * largest)
+    return np.asarray(
+        np.cos(2 * np.pi * (down * y / canvas[0] + across * x / canvas[1]).astype(np.float32) + 0.8 * bend),
+        dtype=np.float32,
+    )
+
+
 def _cumulus(rng: np.random.Generator, canvas: Canvas, cover: float, edge: float, pixel: float) -> Body:
-    return _heap(rng, canvas, cover, edge, float(rng.uniform(300, 1500)) / pixel)
+    """From fair-weather puffs of 50 m, which stay flat and let light through, to heaps of more than a kilometre."""
+    largest = float(np.exp(rng.uniform(np.log(120 + 600 * cover**2), np.log(1500))))
+    body = _heap(rng, canvas, cover, min(edge, 0.15 * largest / pixel), largest / pixel, streets=0.25)
+    flat = np.float32(min(1.0, largest / 600))
+    return Body(body.depth * (np.float32(0.15) + np.float32(0.85) * flat), body.tower * (0.1 + 0.9 * flat))
 
 
 def _congestus(rng: np.random.Generator, canvas: Canvas, cover: float, edge: float, pixel: float) -> Body:
@@ -131,7 +153,9 @@ def _cellular(
     """Cells of about ``size`` pixels; ``regular`` from 0 (ragged patches) to 1 (cells only)."""
     rough = noise(rng, canvas, slope=1.9, largest=3 * size)
     ragged = noise(rng, canvas, slope=1.2, largest=15, smallest=0.8)
-    field = np.float32(regular) * _cells(rng, canvas, size) + np.float32(1 - regular) * rough
+    # Open cells: walls of cloud around clear middles.
+    closed = np.float32(regular if rng.random() < 0.8 else -regular)
+    field = closed * _cells(rng, canvas, size) + np.float32(1 - regular) * rough
     inward = _inward(field + np.float32(0.03) * ragged, cover)
     swell = noise(rng, canvas, slope=1.8, largest=size, smallest=1.0)
     full = 1.0 - np.exp(-inward / np.float32(size / 4))
@@ -153,9 +177,13 @@ def _altocumulus(rng: np.random.Generator, canvas: Canvas, cover: float, edge: f
 
 
 def _overcast(rng: np.random.Generator, canvas: Canvas, cover: float, edge: float, pixel: float) -> Body:
-    """A closed deck that thins here and there; gaps only if the cover asks for them."""
+    """A closed deck that thins here and there; gaps only if the cover asks for them, one sky in three as holes."""
     largest = rng.uniform(800, 4000) / pixel
-    inward = _inward(noise(rng, canvas, slope=2.1, largest=largest), cover)
+    outline = noise(rng, canvas, slope=2.1, largest=largest)
+    if rng.random() < 1 / 3:
+        bumps = noise(rng, canvas, slope=2.4, largest=rng.uniform(0.08, 0.3) * largest, smallest=2.0)
+        outline = np.float32(0.4) * outline - np.maximum(bumps, np.float32(0.0)) ** 2
+    inward = _inward(outline, cover)
     waves = noise(rng, canvas, slope=1.9, largest=largest / 2, smallest=1.5)
     depth = _rim(inward, edge) * np.exp(np.float32(rng.uniform(0.2, 0.6)) * waves)
     depth = depth * _billows(rng, canvas, pixel, chance=0.25)
@@ -202,6 +230,34 @@ def _contrails(rng: np.random.Generator, canvas: Canvas, cover: float, edge: flo
     return Body(depth, np.full(canvas, 0.8, dtype=np.float32))
 
 
+def _sheet(rng: np.random.Generator, canvas: Canvas, cover: float, edge: float, rough: tuple[float, float]) -> Body:
+    """A smooth sheet: grey in grey over a frame, its edge fading over ``edge`` pixels; ``rough`` is the spread of the
+    logarithm of its optical depth."""
+    inward = _inward(noise(rng, canvas, slope=3.2, largest=max(canvas), smallest=3.0), cover)
+    wide = noise(rng, canvas, slope=2.4, largest=max(canvas) / 2, smallest=2.0)
+    fine = noise(rng, canvas, slope=1.7, largest=40, smallest=1.5)
+    amount = rng.uniform(*rough)
+    # Where the canvas is too small for the whole slope, the sheet still gets thick somewhere on it.
+    width = np.float32(min(edge, 0.45 * float(inward.max()) or edge))
+    rise = -np.expm1(np.float32(-0.5) * (inward / width) ** 2)
+    depth = rise * np.exp(np.float32(amount) * (wide + np.float32(0.25) * fine))
+    return _deck(depth, inward, edge, wide)
+
+
+def _thin_stratus(rng: np.random.Generator, canvas: Canvas, cover: float, edge: float, pixel: float) -> Body:
+    body = _sheet(rng, canvas, cover, edge, (0.03, 0.25))
+    return Body(np.asarray(body.depth * _billows(rng, canvas, pixel, chance=0.25), dtype=np.float32), body.tower)
+
+
+def _frontal(rng: np.random.Generator, canvas: Canvas, cover: float, edge: float, pixel: float) -> Body:
+    body = _sheet(rng, canvas, cover, edge, (0.1, 0.45))
+    return Body(np.asarray(body.depth * _billows(rng, canvas, pixel, chance=0.2), dtype=np.float32), body.tower)
+
+
+def _even_veil(rng: np.random.Generator, canvas: Canvas, cover: float, edge: float, pixel: float) -> Body:
+    return _sheet(rng, canvas, cover, edge, (0.01, 0.15))
+
+
 def _haze_veil(rng: np.random.Generator, canvas: Canvas, cover: float, edge: float, pixel: float) -> Body:
     largest = rng.uniform(1500, 5000) / pixel
     inward = _inward(noise(rng, canvas, slope=2.2, largest=largest), cover)
@@ -240,4 +296,8 @@ FIELDS: Final[dict[str, _Field]] = {
     "contrails": _contrails,
     "fog": _flat_fog,
     "haze_veil": _haze_veil,
+    "thin_stratus": _thin_stratus,
+    "altostratus": _frontal,
+    "cirrostratus": _even_veil,
+    "even_veil": _even_veil,
 }

@@ -18,6 +18,7 @@ Phase = Literal["water", "ice"]
 KINDS: Final[tuple[str, ...]] = (
     "cumulus", "congestus", "deep", "broken_stratus", "altocumulus", "overcast",
     "thick_cirrus", "thin_cirrus", "contrails", "fog", "haze_veil",
+    "thin_stratus", "altostratus", "cirrostratus", "even_veil",
 )  # fmt: skip
 """Kinds of cloud that `make_clouds` knows."""
 
@@ -75,8 +76,12 @@ _RECIPES: Final[dict[str, _Recipe]] = {
     "thick_cirrus": _Recipe((6000, 10500), (800, 2500), (1.0, 9.0), (150, 700), "ice", (15, 50)),
     "thin_cirrus": _Recipe((6500, 11500), (300, 1500), (0.06, 1.0), (200, 900), "ice", (12, 45)),
     "contrails": _Recipe((8500, 11500), (100, 400), (0.15, 1.2), (15, 50), "ice", (10, 25)),
-    "fog": _Recipe((2, 50), (60, 250), (3, 25), (40, 200), "water", (4, 10)),
+    "fog": _Recipe((2, 50), (60, 250), (3, 25), (15, 200), "water", (4, 10)),
     "haze_veil": _Recipe((200, 4000), (200, 800), (0.1, 1.5), (400, 1200), "water", (4, 9)),
+    "thin_stratus": _Recipe((200, 2200), (100, 500), (1.5, 9), (150, 1500), "water", (4, 12)),
+    "altostratus": _Recipe((2500, 6500), (500, 2500), (2, 30), (600, 5000), "ice", (15, 40)),
+    "cirrostratus": _Recipe((6000, 11000), (500, 2000), (0.2, 3), (600, 5000), "ice", (12, 45)),
+    "even_veil": _Recipe((300, 5500), (150, 600), (0.3, 3), (400, 3000), "water", (4, 10)),
 }
 
 
