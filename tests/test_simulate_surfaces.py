@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -24,7 +25,8 @@ from clearsight.simulate.surfaces import (
     terrain_light,
 )
 from clearsight.simulate.terrain import cast_shadow, direct_light, fractal
-from clearsight.simulate.weather import sun_zenith, weather
+from clearsight.simulate.weather import Weather, sun_zenith, weather
+from clearsight.simulate.winter import lay_snow
 
 SUMMER, WINTER = datetime.date(2021, 7, 1), datetime.date(2021, 1, 15)
 RED, NIR, GREEN, BLUE, SWIR = 3, 7, 2, 1, 11
@@ -306,11 +308,75 @@ def test_the_library_is_small_and_sound() -> None:
     books = library()
     for name, spectra in books.materials.items():
         assert ((spectra > 0) & (spectra < 1)).all(), name
-    assert {material for facts in FACTS.values() for material in facts.ground} <= set(books.materials) | {
-        "salt",
-        "ice",
-        "white",
-    }
+    modelled = {"salt", "ice", "white", "plastic", "panel", "lava", "peat", "chalk"}
+    assert {material for facts in FACTS.values() for material in facts.ground} <= set(books.materials) | modelled
+
+
+def test_bright_and_dark_places_are_what_they_are_called() -> None:
+    """Medians over places of a band in summer: roofs and chalk shine, lava and cut peat are dark."""
+
+    def share(kind: str, *, brighter: float = 9.0, darker: float = -9.0) -> float:
+        places = [make_surface(kind, shape=(64, 64), seed=seed, latitude=36) for seed in range(6)]
+        green = np.concatenate([surface_reflectance(place, date=SUMMER)[GREEN].ravel() for place in places])
+        return float(((green > brighter) | (green < darker)).mean())
+
+    assert share("greenhouses", brighter=0.3) > 0.2
+    assert share("industry", brighter=0.4) > 0.04
+    assert share("quarry", brighter=0.35) > 0.04
+    assert share("lava", darker=0.09) > 0.3
+    assert share("peat", darker=0.07) > 0.2
+
+
+def test_brine_is_pink_and_silt_the_colour_of_clay() -> None:
+    autumn = datetime.date(2021, 10, 20)  # when the sun is too low to glint
+    ponds = []
+    for seed in range(4):
+        place = make_surface("saltworks", shape=(96, 96), seed=seed, latitude=36)
+        wet = surface_cover(place, date=autumn)["water"] > 0.9
+        ponds.append(surface_reflectance(place, date=autumn)[[RED, GREEN, BLUE]][:, wet])
+    red, green, blue = np.concatenate(ponds, axis=1)
+    assert (red > 1.3 * green).mean() > 0.05  # the last ponds
+    assert (red < green).mean() > 0.1  # the first
+    silt = deep_water(
+        chlorophyll=np.ones(1, np.float32), sediment=np.full(1, 250, np.float32), dissolved=np.full(1, 0.5, np.float32)
+    )[0][0]
+    # Gironde and Amazon: red 1.1 to 1.5 times as bright as green, blue more than half of green.
+    assert 1.0 < silt[RED] / silt[GREEN] < 1.45
+    assert silt[BLUE] / silt[GREEN] > 0.55
+    assert blue.min() >= 0
+
+
+def test_floes_drift_and_count_as_snow() -> None:
+    place = make_surface("seaice", shape=(96, 96), seed=1, latitude=75)
+    days = [datetime.date(2021, 4, day) for day in (3, 8)]
+    one, other = (surface_cover(place, date=day) for day in days)
+    assert 0.05 < one["snow"].mean() < 0.95
+    assert np.abs(one["snow"] - other["snow"]).mean() > 0.05
+    assert (one["snow"] + one["water"] <= 1 + 1e-5).all()
+    spring, summer = (surface_reflectance(place, date=day)[GREEN].max() for day in (days[0], SUMMER))
+    assert spring > summer  # under snow, then bare and ponded
+
+
+def test_snow_ages_slower_in_the_cold() -> None:
+    """Fine grains stay bright in the short-wave infrared (B11) for weeks where it's cold."""
+    frost = [
+        weather("snow", seed=seed, latitude=60.0, date=datetime.date(2021, 2, 10) + datetime.timedelta(days=offset))
+        for seed in range(4)
+        for offset in range(0, 20, 5)
+    ]
+
+    def brightness(day: Weather, *, degrees: float) -> float:
+        ground = np.full((13, 4), 0.1, dtype=np.float32)
+        flat = {name: np.zeros(4, dtype=np.float32) for name in ("texture", "fine")}
+        lay_snow(
+            ground, elevation=np.full(4, 1500, np.float32), share=np.ones(4, np.float32), dirt=(0.1, 0.1),
+            covered_by=np.full(4, 0.02, np.float32), weather=replace(day, temperature=degrees), **flat,
+        )  # fmt: skip
+        return float(ground[SWIR].mean())
+
+    old = [day for day in frost if day.age[6] > 3 and day.snow[6] > 0.2]
+    assert old
+    assert all(brightness(day, degrees=-15.0) > brightness(day, degrees=9.0) for day in old)
 
 
 def test_weather_remembers() -> None:

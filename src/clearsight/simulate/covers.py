@@ -44,10 +44,17 @@ class Cover(IntEnum):
     ROOF_BRIGHT = 23
     RICE = 24
     CLEARCUT = 25
+    CONCRETE = 26
     LAKE = 30
     RIVER = 31
     SEA = 32
     TIDAL = 33
+    PLASTIC = 34
+    PANEL = 35
+    HALL = 36
+    LAVA = 37
+    PEAT = 38
+    CHALK = 39
 
 
 @dataclass(frozen=True)
@@ -100,9 +107,28 @@ FACTS: Final[dict[Cover, Facts]] = {
     Cover.ROOF_DARK: Facts(("shingle", "asphalt", "metal"), (0.5, 1.1), fine=0.06, local=0.0),
     Cover.ROOF_BRIGHT: Facts(("paint", "metal", "concrete", "white"), (0.6, 1.25), fine=0.04, local=0.0),
     Cover.RICE: Facts(("soil",), (0.3, 0.6), ("cereal",), (3.0, 5.5), fine=0.03, coarse=0.15),
+    Cover.CONCRETE: Facts(("concrete",), (0.75, 1.25), fine=0.04, local=0.3),
+    Cover.PLASTIC: Facts(("plastic",), (0.6, 1.25), ("broadleaf",), (0.0, 0.7), fine=0.05, local=0.5),
+    Cover.PANEL: Facts(("panel",), (0.7, 1.3), ("grass",), (0.0, 0.5), fine=0.05, local=0.9),
+    Cover.HALL: Facts(("white", "white", "metal", "paint"), (0.7, 1.45), fine=0.03, local=0.2),
+    Cover.LAVA: Facts(("lava",), (0.6, 1.4), ("shrub",), (0.0, 0.25), fine=0.09, coarse=0.5, local=0.7),
+    Cover.PEAT: Facts(("peat",), (0.7, 1.3), ("grass",), (0.0, 0.2), fine=0.04, local=0.7),
+    Cover.CHALK: Facts(("chalk",), (0.65, 1.15), ("grass",), (0.0, 0.08), fine=0.035, local=0.7),
     Cover.CLEARCUT: Facts(("litter", "soil"), (0.5, 0.9), ("shrub", "grass"), (0.3, 2.0), (0.0, 0.15), 0.08, 0.35, 0.4),
 }
 """What is known of every cover that a patch can have; water is not a patch but lies over patches."""
+
+
+_MODELLED: Final[dict[str, tuple[tuple[float, ...], float, float]]] = {
+    # White polyethylene takes light away by its own bands at 1.7 and 2.3 micrometres.
+    "plastic": ((0.42, 0.48, 0.53, 0.54, 0.55, 0.57, 0.58, 0.58, 0.58, 0.55, 0.42, 0.46, 0.32), 0.2, 0.08),
+    "panel": ((0.060, 0.060, 0.052, 0.048, 0.048, 0.052, 0.058, 0.064, 0.07, 0.08, 0.10, 0.13, 0.12), 0.2, 0.1),
+    "lava": ((0.035, 0.037, 0.041, 0.046, 0.048, 0.050, 0.052, 0.053, 0.054, 0.056, 0.060, 0.066, 0.065), 0.3, 0.1),
+    "peat": ((0.025, 0.028, 0.034, 0.042, 0.050, 0.058, 0.066, 0.073, 0.080, 0.090, 0.12, 0.15, 0.13), 0.2, 0.06),
+    "chalk": ((0.53, 0.59, 0.65, 0.69, 0.70, 0.72, 0.73, 0.74, 0.74, 0.74, 0.68, 0.73, 0.60), 0.12, 0.06),
+}
+"""Materials that the library lacks: middle reflectance, after the shape of published spectra, and how it varies
+(brightness and slope of ``wobble``)."""
 
 
 @dataclass(frozen=True)
@@ -193,6 +219,10 @@ def _material(rng: np.random.Generator, name: str, *, count: int) -> Array:
     """Spectra (count, 13) of a material, measured or, for salt, white paint and old ice, modelled."""
     if name in library().materials:
         return mixtures(rng, material=name, count=count)
+    if name in _MODELLED:
+        spectrum, brightness, slope = _MODELLED[name]
+        coloured = wobble(rng, count=count, brightness=brightness, slope=slope)
+        return np.asarray(np.array(spectrum, dtype=np.float32) * coloured, dtype=np.float32)
     if name == "white":
         return np.full((count, 13), 0.6, dtype=np.float32) * wobble(rng, count=count, brightness=0.18, slope=0.12)
     if name == "ice":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import Final
 
 import numpy as np
@@ -27,6 +28,10 @@ _PADDY: Final = np.array(
 
 _CROWN_SHADE: Final = np.array([1.1, 1.1, 1.1, 1.1, 1.0, 0.7, 0.62, 0.6, 0.6, 0.65, 0.85, 0.85, 1.0], dtype=np.float32)
 """How deep the shade between crowns is in each band."""
+
+
+_BURNING: Final = {"savanna": 0.8, "grassland": 0.35, "forest": 0.25}
+"""Chance of a fire within a year."""
 
 
 def ground_reflectance(
@@ -89,3 +94,35 @@ def _patch_spectra(patches: Patches, growth: Growth, *, bend: float) -> Array:
     # Shade between crowns: darkest where leaves let no light through, that is in the visible.
     dark = (patches.shade[:, None] * hidden) * _CROWN_SHADE
     return np.asarray(plants * (1 - np.minimum(dark, 0.9)), dtype=np.float32)
+
+
+def burn(
+    values: Array, *, kind: str, seed: int, latitude: float, coarse: Array, fine: Array, date: datetime.date
+) -> None:
+    """Scars of this year's and last year's fires, in place: black at once, gone in months, or years for a forest.
+
+    Parameters
+    ----------
+    values : float32 array (13, pixels)
+        Reflectance.
+    kind, seed, latitude
+        Of the place.
+    coarse, fine : float32 arrays (y, x)
+        Unit random fields that the scars follow.
+    date : datetime.date
+        Any date.
+    """
+    chance = _BURNING.get(kind, 0.0)
+    for year in (date.year - 1, date.year):
+        rng = np.random.default_rng([abs(seed), 23, year + 10_000])
+        luck, day, part, row, column = rng.random(5)
+        start = 15 + 90 * day if kind == "savanna" else 190 + 70 * day
+        since = date.toordinal() - datetime.date(year, 1, 1).toordinal() - start - (182 if latitude < 0 else 0)
+        if chance == 0 or luck > chance or since < 0:
+            continue
+        rows, columns = (int(v * n) for v, n in zip((row, column), coarse.shape, strict=True))
+        where = np.roll(coarse, (rows, columns), (0, 1)).ravel() * 0.5 + 0.2 * fine.ravel()
+        severity = np.clip((where - 0.75 + 0.9 * part) * 4, 0.0, 0.95)
+        severity *= np.exp(-since / (500.0 if kind == "forest" else 55.0))
+        char = np.array([0.030, 0.033, 0.038, 0.045, 0.050, 0.056, 0.062, 0.068, 0.073, 0.082, 0.12, 0.15, 0.155])
+        values += severity * (char[:, None].astype(np.float32) - values)

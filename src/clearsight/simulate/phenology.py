@@ -16,6 +16,14 @@ Array = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
 
+_BUILT: Final = (
+    Cover.ROAD, Cover.TRACK, Cover.PAVED, Cover.ROOF_RED, Cover.ROOF_DARK, Cover.ROOF_BRIGHT, Cover.CONCRETE,
+    Cover.PLASTIC, Cover.PANEL, Cover.HALL,
+)  # fmt: skip
+_BARE: Final = (Cover.SAND, Cover.SALT, Cover.MUD, Cover.ICE, Cover.LAVA, Cover.PEAT, Cover.CHALK)
+"""Covers on which no dead plants lie."""
+
+
 @dataclass(frozen=True)
 class Growth:
     """State of the patches on a date, each (n,)."""
@@ -106,7 +114,8 @@ def growth(patches: Patches, *, seed: int, latitude: float, date: datetime.date,
     drying = 0.75 + 0.5 * patches.chance[:, 5]
     wet = np.clip(weather.topsoil * drying + 0.15 * weather.rootzone, 0.0, 1.0)
     wet = np.where(np.isin(patches.cover, (Cover.MUD, Cover.MANGROVE, Cover.REED)), np.maximum(wet, 0.8), wet)
-    built = (patches.cover >= Cover.ROAD) & (patches.cover <= Cover.ROOF_BRIGHT)
+    wet = np.where(patches.cover == Cover.PEAT, np.maximum(wet, 0.3), wet)
+    built = np.isin(patches.cover, _BUILT)
     wet = np.where(built, 0.35 * weather.topsoil**2, wet)
     wet = np.where(patches.cover == Cover.ICE, 0.0, wet)
     return Growth(
@@ -158,9 +167,7 @@ def _natural(patches: Patches, *, day: float, latitude: float, weather: Weather)
     litter = np.where(meadow, np.maximum(litter, 0.7 * fresh), litter)
     dead = np.where(meadow, np.maximum(dead, 0.45 * fresh), dead)
     zero = np.zeros(n)
-    bare = np.isin(cover, (Cover.SAND, Cover.SALT, Cover.MUD, Cover.ICE)) | (cover >= Cover.ROAD) & (
-        cover <= Cover.ROOF_BRIGHT
-    )
+    bare = np.isin(cover, (*_BARE, *_BUILT))
     litter = np.where(bare, 0.0, np.where(cover == Cover.SOIL, litter * 0.35, litter))
     return {
         "leaf_area": area, "dead": dead, "litter": litter, "rough": np.ones(n), "flower": zero, "flooded": zero.copy(),

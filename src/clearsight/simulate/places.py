@@ -26,6 +26,16 @@ from clearsight.simulate.sketch import (
 )
 from clearsight.simulate.town import town
 from clearsight.simulate.water import draw_pool
+from clearsight.simulate.works import (
+    glacier,
+    greenhouses,
+    industry,
+    lava,
+    peat,
+    quarry,
+    saltworks,
+    seaice,
+)
 
 _FARM: Final = {
     Cover.CROP: 0.70, Cover.MEADOW: 0.17, Cover.ORCHARD: 0.04, Cover.SHRUB: 0.02, Cover.SOIL: 0.04,
@@ -194,7 +204,8 @@ def dunes(sketch: Sketch) -> None:
     crest = np.clip(0.7 + 0.45 * sketch.noise(slope=2.2, metres=2 * wave), 0.05, 2.0)
     height = 0.085 * wave * crest * ridge**1.3
     sketch.relief = (300 + height + 0.4 * sketch.noise(slope=1.0, metres=60)).astype(np.float32)
-    first = sketch.add([Cover.SAND] * 6)
+    # Gypsum and clean quartz make white dunes.
+    first = sketch.add([Cover.CHALK if rng.random() < 0.15 else Cover.SAND] * 6)
     level = np.clip((to_canvas(sketch.noise(slope=2.4, metres=4000)) * 0.25 + 0.5) * 6, 0, 5.99).astype(np.int32)
     sketch.ids[:] = first + level
     blend(sketch, since=first)
@@ -234,7 +245,7 @@ def town_only(sketch: Sketch) -> None:
 def mountain(sketch: Sketch) -> None:
     """Ridges and valleys: woods below, meadows, then rock; snow by the season."""
     treeline = float(np.clip(3900 - 42 * abs(sketch.latitude), 300, 3600))
-    _alps(sketch, base=max(treeline + sketch.rng.uniform(-1100, 250), 150.0), steep=sketch.rng.uniform(0.3, 0.75))
+    _alps(sketch, base=max(treeline + sketch.rng.uniform(-1100, 250), 150.0), steep=sketch.rng.uniform(0.3, 0.95))
     by_height(sketch, treeline=treeline, ice=9e9)
     lakes(sketch, share=0.008, metres=500, pools=[draw_pool(sketch.rng, Cover.LAKE) for _ in range(3)])
 
@@ -243,7 +254,7 @@ def snow(sketch: Sketch) -> None:
     """High or polar ground that is white for most of the year, with glaciers."""
     polar = abs(sketch.latitude) > 60
     base = 500.0 if polar else 2900.0
-    _alps(sketch, base=base, steep=sketch.rng.choice([0.04, 0.35, 0.65], p=[0.15, 0.35, 0.5]))
+    _alps(sketch, base=base, steep=sketch.rng.choice([0.04, 0.3, 0.6, 0.9], p=[0.12, 0.23, 0.35, 0.3]))
     by_height(sketch, treeline=base - 800, ice=base + sketch.rng.uniform(-300, 150))
 
 
@@ -274,6 +285,8 @@ def by_height(sketch: Sketch, *, treeline: float, ice: float) -> None:
 PLACES: Final[dict[str, Callable[[Sketch], None]]] = {
     "mixed": mixed, "crops": crops, "forest": forest, "grassland": grassland, "savanna": savanna, "desert": desert,
     "dunes": dunes, "salt": salt, "town": town_only, "coast": coast, "sea": sea, "lake": lake, "tidal": tidal,
-    "mangrove": mangrove, "wetland": wetland, "mountain": mountain, "snow": snow,
+    "mangrove": mangrove, "wetland": wetland, "mountain": mountain, "snow": snow, "greenhouses": greenhouses,
+    "industry": industry, "quarry": quarry, "saltworks": saltworks, "lava": lava, "peat": peat, "glacier": glacier,
+    "seaice": seaice,
 }  # fmt: skip
 """How to draw each kind of place."""

@@ -40,7 +40,9 @@ def coast(sketch: Sketch) -> None:
     far = to_canvas(inland) + 35 * to_canvas(sketch.noise(slope=1.6, metres=500))
     beach = rng.uniform(20, 120)
     sketch.paint(far < 2.4 * beach, Cover.STEPPE, kinds=5)
-    sketch.paint(far < beach, Cover.SAND, kinds=3)
+    # White coral or quartz, black basalt, or the sand of the land behind.
+    sand = [Cover.SAND, Cover.CHALK, Cover.LAVA][int(rng.choice(3, p=[0.68, 0.22, 0.1]))]
+    sketch.paint(far < beach, sand, kinds=3)
     if rng.random() < 0.3:
         sketch.paint((far < beach) & (to_canvas(sketch.noise(slope=1.6, metres=700)) > 0.2), Cover.ROCK, kinds=4)
     sketch.set_water(bed.astype(np.float32), draw_pool(rng, Cover.SEA, surf=rng.uniform(0.3, 1.0)), where=inland < 400)

@@ -40,6 +40,12 @@ class Pool:
     """Metres by which its level goes up and down: half the spring tide, a flood, or a lake's year."""
     surf: float = 0.0
     """How open to the swell its shore is, 0 … 1."""
+    pigment: float = 0.0
+    """Carotenoids of the life in brine, optical depth at 490 nm of what is seen: pink from 0.3, red from 1."""
+    floes: float = 0.0
+    """Share under drifting sea ice, 0 … 1."""
+    floe: float = 300.0
+    """Size of a floe in metres."""
 
 
 @dataclass

@@ -217,9 +217,9 @@ def deep_water(*, chlorophyll: Array, sediment: Array, dissolved: Array) -> tupl
     nanometres = WAVELENGTHS * 1000
     chl, spm, cdom = chlorophyll[:, None], sediment[:, None], dissolved[:, None]
     absorbed = library().absorption + _PIGMENT * chl**_PIGMENT_POWER
-    absorbed = (
-        absorbed + cdom * np.exp(-0.0145 * (nanometres - 440)) + 0.036 * spm * np.exp(-0.0088 * (nanometres - 440))
-    )
+    absorbed = absorbed + cdom * np.exp(-0.0145 * (nanometres - 440))
+    # Without what mineral grains take from every colour alike, thick silt would be brick red, not the colour of clay.
+    absorbed = absorbed + spm * (0.033 * np.exp(-0.0100 * (nanometres - 440)) + 0.004)
     scattered = 0.00144 * (nanometres / 500) ** -4.32
     scattered = scattered + 0.0026 * chl**0.62 * (550 / nanometres) + 0.0078 * spm * (550 / nanometres) ** 0.6
     ratio = scattered / (absorbed + scattered)

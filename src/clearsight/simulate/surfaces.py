@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from clearsight.errors import ArgumentError
 from clearsight.simulate.covers import Cover, Patches, draw_patches
-from clearsight.simulate.ground import ground_reflectance
+from clearsight.simulate.ground import burn, ground_reflectance
+from clearsight.simulate.images import image_of
 from clearsight.simulate.layout import mixed_pixels
 from clearsight.simulate.phenology import growth
 from clearsight.simulate.places import PLACES
@@ -20,7 +21,7 @@ from clearsight.simulate.sketch import Pool, Sketch
 from clearsight.simulate.terrain import direct_light, fractal
 from clearsight.simulate.water import Wet, dampen, flood, level, pour, waves
 from clearsight.simulate.weather import Weather, season, weather
-from clearsight.simulate.winter import lake_ice, lay_snow, snow_share
+from clearsight.simulate.winter import drift_ice, lake_ice, lay_snow, snow_share
 
 Array = NDArray[np.float32]
 
@@ -29,9 +30,6 @@ KINDS: Final[tuple[str, ...]] = tuple(PLACES)
 
 WHITEST: Final = 1.15
 """Largest reflectance: under a high sun, fresh snow sends more light upwards than an even white sheet."""
-
-_BURNING: Final = {"savanna": 0.8, "grassland": 0.35, "forest": 0.25}
-"""Chance of a fire within a year."""
 
 
 @dataclass(frozen=True)
@@ -266,7 +264,7 @@ def _render(surface: Surface, *, date: datetime.date) -> tuple[Array, Array, Arr
     shape = surface.classes.shape
     if surface.images is not None:
         nothing = np.zeros(shape, dtype=np.float32)
-        today_image = _between(surface.images, surface.dates, date=date, yearly=surface.yearly)
+        today_image = image_of(surface.images, surface.dates, date=date, yearly=surface.yearly)
         return today_image, nothing, nothing
     today = weather(surface.kind, seed=surface.seed, latitude=surface.latitude, date=date)
     grown = growth(surface.patches, seed=surface.seed, latitude=surface.latitude, date=date, weather=today)
@@ -274,7 +272,10 @@ def _render(surface: Surface, *, date: datetime.date) -> tuple[Array, Array, Arr
         surface.patches, grown, first=surface.first.ravel(), second=surface.second.ravel(), share=surface.share.ravel(),
         fine=surface.fine.ravel(), coarse=surface.coarse.ravel(),
     )  # fmt: skip
-    _burn(values, surface, date=date)
+    burn(
+        values, kind=surface.kind, seed=surface.seed, latitude=surface.latitude, coarse=surface.coarse,
+        fine=surface.fine, date=date,
+    )  # fmt: skip
     levels = [
         level(pool, seed=surface.seed, latitude=surface.latitude, date=date, weather=today) for pool in surface.pools
     ]
@@ -341,41 +342,29 @@ def _cover_with_water(
         values[:, wet.at] += ice * (sheet - values[:, wet.at])
     water[wet.at] = wet.share - ice
     snow[wet.at] = snow[wet.at] * (1 - wet.share) + ice * covered
+    icy = np.array([0.0, *(pool.floes for pool in surface.pools)], dtype=np.float32)
+    if icy.any():
+        _lay_floes(values, surface, wet, water=water, snow=snow, today=today, rng=rng)
     return water
 
 
-def _burn(values: Array, surface: Surface, *, date: datetime.date) -> None:
-    """Scars of this year's and last year's fires, in place: black at once, gone in months, or years for a forest."""
-    chance = _BURNING.get(surface.kind, 0.0)
-    for year in (date.year - 1, date.year):
-        rng = np.random.default_rng([abs(surface.seed), 23, year + 10_000])
-        luck, day, part, row, column = rng.random(5)
-        start = 15 + 90 * day if surface.kind == "savanna" else 190 + 70 * day
-        since = date.toordinal() - datetime.date(year, 1, 1).toordinal() - start - (182 if surface.latitude < 0 else 0)
-        if chance == 0 or luck > chance or since < 0:
+def _lay_floes(
+    values: Array, surface: Surface, wet: Wet, *, water: Array, snow: Array, today: Weather, rng: np.random.Generator
+) -> None:
+    """Drifting ice over the open water of the pools that carry some, in place; ice counts as snow."""
+    pool = surface.pool.ravel()[wet.at]
+    for number, each in enumerate(surface.pools, start=1):
+        here = wet.at[pool == number]
+        if each.floes == 0 or here.size == 0:
             continue
-        rows, columns = (int(v * n) for v, n in zip((row, column), surface.classes.shape, strict=True))
-        where = np.roll(surface.coarse, (rows, columns), (0, 1)).ravel() * 0.5 + 0.2 * surface.fine.ravel()
-        severity = np.clip((where - 0.75 + 0.9 * part) * 4, 0.0, 0.95)
-        severity *= np.exp(-since / (500.0 if surface.kind == "forest" else 55.0))
-        char = np.array([0.030, 0.033, 0.038, 0.045, 0.050, 0.056, 0.062, 0.068, 0.073, 0.082, 0.12, 0.15, 0.155])
-        values += severity * (char[:, None].astype(np.float32) - values)
-
-
-def _between(images: Array, dates: tuple[datetime.date, ...], *, date: datetime.date, yearly: bool) -> Array:
-    """The image of a date, linear between the nearest two."""
-    if len(images) == 1:
-        return np.array(images[0], dtype=np.float32)
-    days = np.array([d.toordinal() for d in dates], dtype=np.float64)
-    numbers, today = np.arange(days.size), float(date.toordinal())
-    if yearly:
-        # After the last image of a year comes the first of the next.
-        days, numbers = np.append(days, days[0] + 365.25), np.append(numbers, 0)
-        today = days[0] + (today - days[0]) % 365.25
-    at = int(np.clip(np.searchsorted(days, today, side="right") - 1, 0, days.size - 2))
-    part = np.float32(np.clip((today - days[at]) / max(days[at + 1] - days[at], 1.0), 0.0, 1.0))
-    low, high = images[numbers[at]], images[numbers[at + 1]]
-    return np.asarray(low + part * (high - low), dtype=np.float32)
+        ice, colour = drift_ice(
+            rng, shape=surface.elevation.shape, share=each.floes, metres=each.floe, pixel=surface.pixel,
+            warmth=today.temperature,
+        )  # fmt: skip
+        part = ice.ravel()[here] * water[here]
+        values[:, here] += part * (colour.reshape(13, -1)[:, here] - values[:, here])
+        snow[here] += part
+        water[here] -= part
 
 
 def terrain_light(surface: Surface, *, sun_zenith: float, sun_azimuth: float) -> Array:

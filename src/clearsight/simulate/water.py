@@ -171,6 +171,11 @@ def _tables(pools: Sequence[Pool], *, season_phase: float, runoff: float) -> tup
     scum = np.clip((chlorophyll - 120) / 500, 0.0, 0.6)[:, None]
     leaf = np.array([0.02, 0.03, 0.07, 0.04, 0.12, 0.25, 0.28, 0.28, 0.28, 0.24, 0.10, 0.07, 0.03], dtype=np.float32)
     reflectance = (reflectance * (1 - scum) + leaf * scum).astype(np.float32)
+    # Carotenoids take blue and green away, and leave red.
+    carotene = np.array([0.9, 1.0, 0.7, 0.03, 0, 0, 0, 0, 0, 0, 0, 0, 0], dtype=np.float32)
+    pigment = np.repeat([pool.pigment for pool in pools], _LEVELS).astype(np.float32)[:, None]
+    reflectance *= np.exp(-pigment * carotene)
+    attenuation += 2.5 * pigment * carotene
     colours = [
         wobble(np.random.default_rng(int(1e6 * pool.swing)), count=1, brightness=0.12, slope=0.08) for pool in pools
     ]

@@ -24,7 +24,7 @@ _BEFORE: Final = 430
 HEIGHTS: Final = np.arange(0.0, 6001.0, 250.0, dtype=np.float32)
 """Heights in metres at which the snow is followed."""
 
-_LAPSE: Final = 0.0062
+LAPSE: Final = 0.0062
 """Degrees Celsius per metre."""
 
 
@@ -196,7 +196,7 @@ _THAW: Final = 6.0
 def _snowpack(temperature: Doubles, rain: Doubles) -> tuple[Doubles, Doubles, Doubles, Doubles, Doubles]:
     """Follow snow and lake ice day by day at all heights: 3.5 mm melt per degree-day, more falls higher up."""
     days = temperature.size
-    here = temperature[:, None] - _LAPSE * HEIGHTS
+    here = temperature[:, None] - LAPSE * HEIGHTS
     falls = np.where(here < 0.8, rain[:, None] * (1.0 + HEIGHTS / 3000.0), 0.0)
     could_melt = 3.5 * np.maximum(here + 0.5, 0.0)
     water, frost, age, melted = (np.zeros((days, HEIGHTS.size)) for _ in range(4))
