@@ -111,14 +111,13 @@ def test_two_scores_of_one_image_are_ambiguous(archive, l1c, l2a, tmp_path):
     assert "2 scores" in unclear.reason
 
 
-def test_two_processings_of_one_image_are_ambiguous_but_two_levels_are_not(archive, folder, l1c, l2a):
+def test_of_two_processings_the_newer_is_kept_and_levels_are_no_processings(archive, folder, l1c, l2a):
     older = make_item(folder, 1, level="L2A", baseline="02.14")
     linked = link([*l1c, *l2a, older], archive)
-    assert [item.id for item in linked.matched] == [item.id for item in (*l1c, l2a[0], l2a[2])]
-    assert [unclear.item for unclear in linked.ambiguous] == [l2a[1], older]
-    for unclear in linked.ambiguous:
-        assert set(unclear.candidates) == {l2a[1], older}
-        assert "baseline 02.14" in unclear.reason
+    assert [item.id for item in linked.matched] == [item.id for item in (*l1c, *l2a)]
+    (left,) = linked.unmatched
+    assert left.item is older
+    assert linked.ambiguous == ()
 
 
 def test_every_item_is_in_exactly_one_place(archive, folder, l1c, l2a):

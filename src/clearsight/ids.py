@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import pystac
@@ -24,7 +24,11 @@ COMPACT_SINCE: Final = "20161206T000000"
 
 _STAMP: Final = r"\d{8}T\d{6}"
 _TILE: Final = r"\d{2}[C-HJ-NP-X][A-HJ-NP-Z][A-HJ-NP-V]"
-_FULL_INDEX: Final = re.compile(rf"{_STAMP}_{_STAMP}_T{_TILE}")
+_FULL_INDEX: Final = re.compile(rf"({_STAMP})_({_STAMP})_T({_TILE})")
+_PART_INDEX: Final = re.compile(rf"({_STAMP})_T({_TILE})")
+
+_AFTER_SENSING: Final = timedelta(hours=1)
+"""A datatake lasts less; a product is made later."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ class _Clue:
 _INDEX_CLUES: Final = (
     _Clue(INDEX, r"(.+)"),
     _Clue("system:index", r"(.+)"),
-    _Clue("", rf"^({_FULL_INDEX.pattern})$"),
+    _Clue("", rf"^({_STAMP}_{_STAMP}_T{_TILE})$"),
 )
 _TILE_CLUES: Final = (
     _Clue("grid:code", r"^MGRS-(\d{1,2}[A-Z]{3})$"),
@@ -53,11 +57,20 @@ _TILE_CLUES: Final = (
 )
 _DATATAKE_CLUES: Final = (
     _Clue("s2:datatake_id", rf"^GS2[A-D]_({_STAMP})_"),
+    _Clue("eopf:datatake_id", rf"^GS2[A-D]_({_STAMP})_"),
     _Clue("s2:product_uri", rf"^S2[A-D]_MSIL(?:1C|2A)_({_STAMP})_"),
     _Clue("", rf"^S2[A-D]_MSIL(?:1C|2A)_({_STAMP})_"),
     _Clue("", rf"^({_STAMP})_{_STAMP}_T{_TILE}$"),
+    _Clue(INDEX, rf"^({_STAMP})_(?:{_STAMP}_)?T{_TILE}$"),
 )
-_DATASTRIP_CLUES: Final = (_Clue("s2:datastrip_id", rf"_S({_STAMP})(?:_|$)"),)
+_DATASTRIP_CLUES: Final = (
+    _Clue("s2:datastrip_id", rf"_S({_STAMP})(?:_|$)"),
+    _Clue("eopf:datastrip_id", rf"_S({_STAMP})(?:_|$)"),
+    # Earth Search's collection 1 and stactools name items after the datastrip.
+    _Clue("", rf"^S2[A-D]_T{_TILE}_({_STAMP})_L(?:1C|2A)$"),
+)
+_GRANULE: Final = re.compile(rf"/GRANULE/L(?:1C|2A)_T{_TILE}_A\d{{6}}_({_STAMP})/")
+"""Folder of a compact product's granule, which bears the datastrip's sensing time."""
 _GENERATION_CLUES: Final = (
     # A product of the old format bears the time of its making in its name; its metadata may hold a later one.
     _Clue("s2:product_uri", rf"_OPER_PRD_MSIL(?:1C|2A)_[A-Z]{{4}}_({_STAMP})_"),
@@ -103,6 +116,50 @@ def system_index(item: pystac.Item) -> str:
     if known is not None:
         return known
     return f"{datatake(item)}_{_second_part(item)}_T{tile(item)}"
+
+
+def prefix(item: pystac.Item) -> tuple[str, str]:
+    """Return what every item tells of its image: the start of its datatake, and its tile.
+
+    Two datastrips of one datatake can meet in a tile, so that this is not always unique.
+
+    Raises
+    ------
+    ArgumentError
+        The item tells neither its datatake nor an index that begins with it.
+
+    Examples
+    --------
+    >>> from datetime import datetime
+    >>> import pystac
+    >>> prefix(pystac.Item("20230101T184751_20230101T185116_T11SKB", None, None, datetime(2023, 1, 1), {}))
+    ('20230101T184751', '11SKB')
+    """
+    known = _look_up(item, _INDEX_CLUES) or item.id
+    match = _FULL_INDEX.fullmatch(known) or _PART_INDEX.fullmatch(known)
+    if match is not None:
+        return match[1], match[match.re.groups]
+    return datatake(item), tile(item)
+
+
+def names_datastrip(index: str) -> bool:
+    """Say whether the second part of an index is the datastrip's sensing time.
+
+    It isn't in indices made of less (EOPF, plain files), nor in those of products made before December 2016, where it
+    is the time of their making, hours to years after the datatake.
+
+    Examples
+    --------
+    >>> names_datastrip("20230101T184751_20230101T185116_T11SKB"), names_datastrip("20230101T184751_T11SKB")
+    (True, False)
+    >>> names_datastrip("20151128T002653_20151128T102149_T56MNN")
+    False
+    """
+    match = _FULL_INDEX.fullmatch(index)
+    if match is None:
+        return False
+    start, second = (datetime.strptime(part, "%Y%m%dT%H%M%S") for part in match.groups()[:2])
+    return abs(second - start) < _AFTER_SENSING
 
 
 def tile(item: pystac.Item) -> str:
@@ -153,10 +210,16 @@ def _second_part(item: pystac.Item) -> str:
     made = None if generation is None else _stamp(generation)
     if made is not None and made < COMPACT_SINCE:
         return made
-    strip = _look_up(item, _DATASTRIP_CLUES)
+    strip = _look_up(item, _DATASTRIP_CLUES) or _strip_of_files(item)
     if strip is None:
         raise _unknown(item, "datastrip", _DATASTRIP_CLUES)
     return strip
+
+
+def _strip_of_files(item: pystac.Item) -> str | None:
+    """Datastrip's sensing time from the folder in which the files of a product lie."""
+    found = {match[1] for asset in item.assets.values() for match in [_GRANULE.search(asset.href)] if match}
+    return found.pop() if len(found) == 1 else None
 
 
 def _look_up(item: pystac.Item, clues: tuple[_Clue, ...]) -> str | None:

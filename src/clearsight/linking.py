@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,10 +20,13 @@ from clearsight.product import SCORES, score_description
 Scores = str | os.PathLike[str] | pystac.Catalog | Iterable[pystac.Item]
 """An archive (its folder, or the ``collection.json`` in it), a STAC Collection or Catalog, or score Items."""
 
+Prefix = tuple[str, str]
+"""Start of the datatake, and tile: `clearsight.ids.prefix`."""
+
 
 @dataclass(frozen=True)
 class Unmatched:
-    """A source item without a score."""
+    """A source item without a score, or one that a newer processing of the same image supersedes."""
 
     item: pystac.Item
     """The source item, as it was given."""
@@ -69,8 +74,9 @@ def link(items: Iterable[pystac.Item], score_items: Scores, *, bands: Sequence[s
     -------
     Linked
         ``matched``, ``unmatched`` and ``ambiguous``. The join is by ``system:index`` (`clearsight.ids.system_index`),
-        which an L1C item, its L2A twin and their score share. Nothing is guessed: an item without a score is told,
-        never masked away.
+        which an L1C item, its L2A twin and their score share. Where one side doesn't tell its datastrip (EOPF, products
+        made before December 2016), datatake and tile have to do, if only one score has them. Of several processings
+        of one image the newest is matched. Nothing is guessed: an item without a score is told, never masked away.
 
     Raises
     ------
@@ -87,14 +93,14 @@ def link(items: Iterable[pystac.Item], score_items: Scores, *, bands: Sequence[s
     chosen = [bands] if isinstance(bands, str) else list(bands)
     if not chosen or not set(chosen) <= set(SCORES):
         raise ArgumentError(f"bands={chosen!r}; expected one or more of {list(SCORES)}.")
-    scores = _by_index(score_items)
+    scores = _scores(score_items)
     sources = list(items)
     twins = _twins(sources)
     matched: list[pystac.Item] = []
     unmatched: list[Unmatched] = []
     ambiguous: list[Ambiguous] = []
     for item in sources:
-        found = _find(item, scores, twins)
+        found = _unclear(item, twins) or _find(item, scores)
         if isinstance(found, pystac.Item):
             matched.append(_with_scores(item, found, chosen))
         elif isinstance(found, Unmatched):
@@ -104,18 +110,30 @@ def link(items: Iterable[pystac.Item], score_items: Scores, *, bands: Sequence[s
     return Linked(tuple(matched), tuple(unmatched), tuple(ambiguous))
 
 
-def _by_index(score_items: Scores) -> dict[str, list[pystac.Item]]:
+@dataclass(frozen=True)
+class _Scores:
+    """Score Items by what can be compared."""
+
+    by_index: dict[str, list[pystac.Item]]
+    by_prefix: dict[Prefix, list[pystac.Item]]
+
+
+def _scores(score_items: Scores) -> _Scores:
     if isinstance(score_items, (str, os.PathLike)):
         found: Iterable[pystac.Item] = read_items(score_items)
     elif isinstance(score_items, pystac.Catalog):
         found = score_items.get_items(recursive=True)
     else:
         found = score_items
-    groups: dict[str, list[pystac.Item]] = defaultdict(list)
+    by_index: dict[str, list[pystac.Item]] = defaultdict(list)
+    by_prefix: dict[Prefix, list[pystac.Item]] = defaultdict(list)
     for item in found:
-        if item not in groups[item.id]:
-            groups[item.id].append(item)
-    return groups
+        if item in by_index[item.id]:
+            continue
+        by_index[item.id].append(item)
+        with suppress(ArgumentError):  # an archive of plain files has indices of another form
+            by_prefix[ids.prefix(item)].append(item)
+    return _Scores(by_index, by_prefix)
 
 
 def _twins(items: Sequence[pystac.Item]) -> dict[tuple[str, str], list[pystac.Item]]:
@@ -128,46 +146,92 @@ def _twins(items: Sequence[pystac.Item]) -> dict[tuple[str, str], list[pystac.It
     return groups
 
 
-def _find(
-    item: pystac.Item, scores: dict[str, list[pystac.Item]], twins: dict[tuple[str, str], list[pystac.Item]]
-) -> pystac.Item | Unmatched | Ambiguous:
-    try:
-        index = ids.system_index(item)
-    except ArgumentError as error:
-        return Unmatched(item, str(error))
-    same = twins[index, _level(item)]
-    if len(same) > 1:
+def _unclear(item: pystac.Item, twins: dict[tuple[str, str], list[pystac.Item]]) -> Unmatched | Ambiguous | None:
+    """Of several items of one image only the newest processing goes on, if there is one newest."""
+    index = _index(item)
+    same = [] if index is None else twins[index, _level(item)]
+    if len(same) < 2:
+        return None
+    newest = max(_age(twin) for twin in same)
+    kept = [twin for twin in same if _age(twin) == newest]
+    named = ", ".join(_processing(twin) for twin in same)
+    if index is not None and not _tells_datastrip(index):
         return Ambiguous(
             item,
             tuple(same),
-            f"{len(same)} items are the image {index}: {', '.join(_processing(twin) for twin in same)}. "
-            "Keep one of them, such as the latest processing.",
+            f"{len(same)} items begin with {index} and don't tell their datastrip: {named}. They may be processings of "
+            "one image, or two images that meet in the tile; keep one of them.",
         )
-    candidates = scores.get(index, [])
-    if not candidates:
-        return Unmatched(
-            item, f"no score has the id {index}. Make it with clearsight.produce, or leave the item out on purpose."
-        )
-    if len(candidates) > 1:
-        models = ", ".join(str(candidate.properties.get("MODEL_VERSION")) for candidate in candidates)
+    if len(kept) > 1 and item in kept:
+        return Ambiguous(item, tuple(same), f"{len(same)} items are the image {index}: {named}. Keep one of them.")
+    if item in kept:
+        return None
+    return Unmatched(item, f"superseded by a newer processing of the image {index}: {_processing(kept[0])}.")
+
+
+def _tells_datastrip(index: str) -> bool:
+    return index.count("_") != 1
+
+
+def _find(item: pystac.Item, scores: _Scores) -> pystac.Item | Unmatched | Ambiguous:
+    index = _index(item)
+    exact = scores.by_index.get(index, []) if index else []
+    candidates = exact or _of_prefix(item, index, scores)
+    if len(candidates) == 1:
+        return candidates[0]
+    if candidates:
+        models = ", ".join(f"{one.id} (MODEL_VERSION {one.properties.get('MODEL_VERSION')})" for one in candidates)
+        why = f"have the id {index}" if exact else "begin as it does, and it doesn't tell its datastrip's time"
         return Ambiguous(
             item,
             tuple(candidates),
-            f"{len(candidates)} scores have the id {index} (MODEL_VERSION {models}). Pass the scores of one archive, "
-            "or keep one of them.",
+            f"{len(candidates)} scores {why}: {models}. Pass the scores of one archive, or keep one of them.",
         )
-    return candidates[0]
+    try:
+        start, tile = ids.prefix(item)
+        asked = index if index and _tells_datastrip(index) else f"{start}_*_T{tile}"
+    except ArgumentError as error:
+        if index is None:
+            return Unmatched(item, str(error))
+        asked = index
+    return Unmatched(
+        item, f"no score has the id {asked}. Make it with clearsight.produce, or leave the item out on purpose."
+    )
+
+
+def _of_prefix(item: pystac.Item, index: str | None, scores: _Scores) -> list[pystac.Item]:
+    """Scores of the same datatake and tile, where that is all that can be compared: one side tells no datastrip."""
+    try:
+        candidates = scores.by_prefix.get(ids.prefix(item), [])
+    except ArgumentError:
+        return []
+    if index is None or not ids.names_datastrip(index):
+        return candidates
+    return [candidate for candidate in candidates if not ids.names_datastrip(candidate.id)]
 
 
 def _index(item: pystac.Item) -> str | None:
+    """``system:index``, or as much of it as the item tells."""
     try:
         return ids.system_index(item)
     except ArgumentError:
+        pass
+    try:
+        start, tile = ids.prefix(item)
+    except ArgumentError:
         return None
+    return f"{start}_T{tile}"
 
 
 def _level(item: pystac.Item) -> str:
     return str(item.properties.get("processing:level"))
+
+
+def _age(item: pystac.Item) -> tuple[str, str]:
+    """What sorts processings of an image: baseline, and time of making."""
+    made = re.search(r"_(\d{8}T\d{6})(?:\.SAFE)?$", str(item.properties.get("s2:product_uri") or item.id))
+    told = item.properties.get("processing:datetime") or item.properties.get("s2:generation_time") or ""
+    return str(item.properties.get("processing:version", "")), made[1] if made else re.sub(r"[-:]", "", str(told))[:15]
 
 
 def _processing(item: pystac.Item) -> str:
