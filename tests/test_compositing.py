@@ -13,7 +13,7 @@ from odc.geo.geobox import GeoBox
 from odc.geo.xr import xr_coords
 from rio_cogeo import cog_validate
 
-from clearsight._median import median_over_time
+from clearsight._kernels import Rules, composed
 from clearsight.compositing import composite, keep_clear, write_composite
 from clearsight.errors import ArgumentError, OutputError
 from clearsight.product import decode
@@ -43,6 +43,32 @@ def _stack(**bands: np.ndarray) -> xr.Dataset:
     }
     coords["id"] = ("time", [f"frame{number}" for number in range(shape[0])])
     return xr.Dataset({name: (("time", "y", "x"), values) for name, values in bands.items()}, coords=coords)
+
+
+def median_over_time(
+    bands: list[np.ndarray],
+    *,
+    clear: np.ndarray | None = None,
+    nodata: list[int | None] | None = None,
+    workers: int = 1,
+) -> tuple[list[np.ndarray], np.ndarray]:
+    """The kernel, without xarray around it."""
+    rules = Rules(
+        method="median",
+        threshold=None if clear is None else 0.5,
+        percentile=50,
+        minimum=0,
+        spread=False,
+        date=False,
+        nodata=tuple(nodata or [None] * len(bands)),
+        away=None,
+        haze=None,
+        extras=() if clear is None else ("score",),
+    )
+    scores = [] if clear is None else [clear.astype(np.float32)]
+    arrays = [np.moveaxis(array, 0, -1) for array in (*bands, *scores)]
+    *medians, count = composed(*arrays, rules=rules, workers=workers)
+    return medians, count
 
 
 shapes = st.tuples(st.integers(1, 40), st.integers(1, 9), st.integers(1, 9))

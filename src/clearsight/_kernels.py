@@ -24,7 +24,7 @@ _TOLERANCE: Final = 1e-6
 """Rounding of a stored score: 120 * float32(0.005) is 0.59999996, and means 0.6. A step of the file is 0.005."""
 
 _SCORE_STEPS: Final = 200
-_SCORE_NODATA: Final = 255
+_SCORE_NODATA: Final = np.uint8(255)
 
 _STEPS: Final = 100
 """Weiszfeld's steps at most; nearly all pixels need fewer than thirty."""
@@ -74,9 +74,25 @@ def clear_of(score: NDArray[Any], threshold: float) -> Bools:
     bool array
     """
     if score.dtype == np.uint8:
-        lowest = np.uint8(np.ceil((threshold - _TOLERANCE) * _SCORE_STEPS))
-        return np.asarray((score >= lowest) & (score != _SCORE_NODATA))
+        return np.asarray((score >= _lowest(threshold)) & (score != _SCORE_NODATA))
     return np.asarray(score >= np.float32(threshold - _TOLERANCE))
+
+
+def _hidden(score: NDArray[Any], threshold: float, room: Room) -> Bools:
+    """Where a score doesn't reach a threshold: the opposite of ``clear_of``, plane by plane in memory used before."""
+    hidden = room.array("hidden", score.shape, np.bool_)
+    for plane, gone in zip(score, hidden, strict=True):
+        if score.dtype == np.uint8:
+            # Bytes run on from 0 to 255: less the threshold, all that is too low comes after nodata.
+            lowest = _lowest(threshold)
+            np.greater_equal(plane - lowest, _SCORE_NODATA - lowest, out=gone)
+        else:
+            np.logical_not(plane >= np.float32(threshold - _TOLERANCE), out=gone)
+    return hidden
+
+
+def _lowest(threshold: float) -> np.uint8:
+    return np.uint8(max(np.ceil((threshold - _TOLERANCE) * _SCORE_STEPS), 0))
 
 
 def composed(*arrays: NDArray[Any], rules: Rules, workers: int = 1) -> tuple[NDArray[Any], ...]:
@@ -149,8 +165,8 @@ def _block(arrays: Sequence[NDArray[Any]], rules: Rules, room: Room) -> _Block:
     values = list(arrays[: len(rules.nodata)])
     extras = dict(zip(rules.extras, arrays[len(rules.nodata) :], strict=True))
     score = extras.get("score")
-    clear = None if score is None or rules.threshold is None else clear_of(score, rules.threshold)
-    missing = missing_of(values, clear, rules.nodata)
+    hidden = None if score is None or rules.threshold is None else _hidden(score, rules.threshold, room)
+    missing = missing_of(values, hidden, rules.nodata)
     needed = rules.method in SCORED
     return _Block(
         values,

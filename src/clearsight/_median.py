@@ -45,57 +45,6 @@ KINDS: Final = tuple(_KEYS)
 """Names of the types that can be ordered here."""
 
 
-def median_over_time(
-    bands: Sequence[NDArray[Any]],
-    *,
-    clear: Bools | None = None,
-    nodata: Sequence[float | None] | None = None,
-    workers: int = 1,
-) -> tuple[list[Floats], NDArray[np.uint16]]:
-    """Median of each band over time, and the number of frames in which every band has a value.
-
-    Parameters
-    ----------
-    bands : sequence of arrays, each (time, y, x)
-        float32 with NaN = missing, or uint8, uint16, int16. Each band's median leaves out that band's own missing
-        values.
-    clear : bool array (time, y, x), optional
-        Values to take; by default all.
-    nodata : sequence of numbers, optional
-        The number of each band that means "missing".
-    workers : int
-        Threads.
-
-    Returns
-    -------
-    list of float32 arrays (y, x), and uint16 array (y, x)
-        Medians, NaN where a band has no value; for an even number the mean of the two in the middle. Then the count.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> band = np.array([[[1.0]], [[np.nan]], [[3.0]]], dtype="float32")
-    >>> median_over_time([band])
-    ([array([[2.]], dtype=float32)], array([[2]], dtype=uint16))
-    """
-    frames, *shape = bands[0].shape
-    pixels = math.prod(shape)
-    flat = [np.ascontiguousarray(band).reshape(frames, pixels) for band in bands]
-    seen = None if clear is None else np.ascontiguousarray(clear).reshape(frames, pixels)
-    medians = [np.full(pixels, np.nan, np.float32) for _ in flat]
-    count = np.zeros(pixels, np.uint16)
-
-    def work(block: slice, room: Room) -> None:
-        values = [band[:, block] for band in flat]
-        missing = missing_of(values, None if seen is None else seen[:, block], nodata or [None] * len(flat))
-        for median, middle in zip(medians, medians_of(values, missing, room=room), strict=True):
-            median[block] = middle
-        count[block] = count_of(missing)
-
-    in_blocks(work, pixels=pixels, frames=frames, workers=workers)
-    return [median.reshape(shape) for median in medians], count.reshape(shape)
-
-
 class Room:
     """Memory that a thread uses again for every block: fresh memory costs a page fault every 4 KiB."""
 
@@ -148,15 +97,15 @@ def in_blocks(work: Callable[[slice, Room], None], *, pixels: int, frames: int, 
         list(pool.map(several, [blocks[first::workers] for first in range(min(workers, len(blocks)))]))
 
 
-def missing_of(values: Sequence[NDArray[Any]], clear: Bools | None, nodata: Sequence[float | None]) -> list[Bools]:
+def missing_of(values: Sequence[NDArray[Any]], hidden: Bools | None, nodata: Sequence[float | None]) -> list[Bools]:
     """Where each band has no value, (time, pixel); one and the same array for bands that miss nothing of their own.
 
     Parameters
     ----------
     values : sequence of arrays, each (time, pixel)
         float32 with NaN = missing, or integers.
-    clear : bool array (time, pixel), optional
-        Values to take.
+    hidden : bool array (time, pixel), optional
+        Values to leave out besides.
     nodata : sequence of numbers or None
         Each band's number that means "missing".
 
@@ -164,7 +113,8 @@ def missing_of(values: Sequence[NDArray[Any]], clear: Bools | None, nodata: Sequ
     -------
     list of bool arrays (time, pixel)
     """
-    hidden = np.zeros(values[0].shape, bool) if clear is None else ~clear
+    if hidden is None:
+        hidden = np.zeros(values[0].shape, bool)
     missing: list[Bools] = []
     for band, number in zip(values, nodata, strict=True):
         if not _may_miss(band, number):
@@ -277,15 +227,21 @@ def _fence(gaps: Bools, kind: type[np.unsignedinteger[Any]], room: Room) -> _Fen
     there = np.flatnonzero(~gaps.all(axis=1))
     shape = len(there), gaps.shape[1]
     keep, fill = room.array("keep", shape, kind), room.array("fill", shape, kind)
-    odd, none = np.zeros(shape[1], kind), np.full(shape[1], np.iinfo(kind).max, kind)
+    # Bytes of all bits or none, widened by their sign: half the memory, and no slower step between the two types.
+    wide = np.dtype(f"i{keep.itemsize}")
+    odd, none = np.zeros(shape[1], np.int8), np.full(shape[1], -1, np.int8)
+    lost, bits = np.empty_like(odd), np.empty_like(odd)
     # Plane by plane, so that a plane is still in the nearest cache when it is needed next.
-    for frame, lost, bits in zip(there, keep, fill, strict=True):
-        np.negative(gaps[frame], out=lost, dtype=kind, casting="unsafe")
-        odd ^= lost
-        none &= lost
+    for frame, kept, filled in zip(there, keep.view(wide), fill.view(wide), strict=True):
+        np.negative(gaps[frame].view(np.int8), out=lost)
+        np.bitwise_xor(odd, lost, out=odd)
+        np.bitwise_and(none, lost, out=none)
         np.bitwise_and(odd, lost, out=bits)
+        np.copyto(filled, bits)
         np.invert(lost, out=lost)
-    return _Fence(there, keep, fill, odd if len(there) % 2 else ~odd, none != 0)
+        np.copyto(kept, lost)
+    parity: Keys = odd.astype(wide).view(kind)
+    return _Fence(there, keep, fill, parity if len(there) % 2 else ~parity, none != 0)
 
 
 def _median(values: NDArray[Any], fence: _Fence, room: Room) -> Floats:
