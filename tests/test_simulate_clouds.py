@@ -95,7 +95,7 @@ def test_a_sheet_over_the_whole_frame_is_even_and_its_edge_is_soft(kind: str) ->
         part = make_clouds(kind, shape=(128, 128), seed=seed, cover=0.5).optical_depth
         steepest = max(float(np.abs(np.diff(part, axis=axis)).max()) for axis in (0, 1))
         # From nothing to the middle of the sheet takes dozens of pixels.
-        assert steepest < 0.1 * part.max()
+        assert steepest < 0.16 * part.max()
 
 
 def test_fair_weather_puffs_are_flat_and_thin() -> None:

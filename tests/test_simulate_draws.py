@@ -72,3 +72,24 @@ def test_settings_lie_where_their_kind_does() -> None:
     assert {sea.lift for sea in seas} == {0.0}
     assert max(abs(desert.latitude) for desert in deserts) <= 38
     assert max(desert.lift for desert in deserts) > 2000
+
+
+def test_air_below_the_subtropical_highs_is_often_dry() -> None:
+    """Over the deserts at 25° less than 1.5 g/cm² is usual, near the equator next to unknown (at sea level)."""
+    date = datetime.date(2020, 4, 15)
+
+    def dry(latitude: float) -> float:
+        airs = [draw_air(rng_of(s), latitude=latitude, date=date, elevation=0.0) for s in range(300)]
+        return float(np.mean([air.water_vapour < 1.5 for air in airs]))
+
+    assert dry(25.0) > 0.2 > 0.1 > dry(2.0)
+
+
+def test_b10_differs_from_scene_to_scene_as_in_real_ones() -> None:
+    airs = [draw_air(rng_of(s), latitude=40.0, date=datetime.date(2020, 6, 1), elevation=0.3) for s in range(300)]
+    leak, veil = (np.array([getattr(air, name) for air in airs]) for name in ("cirrus_leak", "veil"))
+    # Seven real scenes: 0.0011 ... 0.0031.
+    assert leak.min() < 0.0012
+    assert leak.max() > 0.003
+    assert 0.002 < np.median(veil) < 0.012
+    assert 0.05 < (veil > 0.015).mean() < 0.4

@@ -149,8 +149,10 @@ def draw_air(rng: np.random.Generator, *, latitude: float, date: datetime.date, 
     phase = np.cos(2 * np.pi * (season(date, latitude=latitude) - 200) / 365.25)
     warmth = 28.0 - 0.0070 * latitude**2 + (0.4 + 0.22 * abs(latitude)) * phase
     # Clausius and Clapeyron: saturated air holds 7 % more vapour per degree. One day in six the air is far drier: it
-    # comes from the continent, or down from above.
-    humidity = rng.lognormal(-0.8, 0.5) if rng.random() < 1 / 6 else rng.lognormal(0.12, 0.36)
+    # comes from the continent, or down from above, as it does over half the land below the subtropical highs, where the
+    # deserts are: 1 … 2 g/cm² over the Sahara, not the 4 that its warmth would hold.
+    dry = 1 / 6 + 0.35 * np.exp(-(((abs(latitude) - 25.0) / 8.0) ** 2))
+    humidity = rng.lognormal(-0.8, 0.5) if rng.random() < dry else rng.lognormal(0.12, 0.36)
     vapour = 1.05 * np.exp(0.058 * (warmth - 5.0)) * humidity * np.exp(-elevation / 1.9)
     # Every sixth day is drawn evenly on a logarithmic scale, from the air over Antarctica to thick haze.
     usual = 0.075 * rng.lognormal(0.0, 0.8)

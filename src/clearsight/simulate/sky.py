@@ -25,10 +25,10 @@ _THICK: Final[dict[str, tuple[float, float, float]]] = {
     "deep": (0.03, 0.07, 0.09),
     "broken_stratus": (0.24, 0.26, 0.13),
     "altocumulus": (0.07, 0.07, 0.02),
-    "overcast": (0.02, 0.14, 0.43),
+    "overcast": (0.02, 0.15, 0.47),
     "fog": (0.03, 0.04, 0.05),
-    "thin_stratus": (0.02, 0.07, 0.12),
-    "altostratus": (0.02, 0.06, 0.09),
+    "thin_stratus": (0.02, 0.06, 0.09),
+    "altostratus": (0.02, 0.06, 0.08),
 }
 """How often each kind makes thick cloud where it covers less than 40 %, up to 90 %, and more."""
 
@@ -49,6 +49,8 @@ _SECOND: Final = 0.22
 
 _CIRRUS_ABOVE: Final = 0.15
 """How often cirrus lies over thick cloud beyond the thin cloud that people labelled: over white they can't see it."""
+
+_HIGH: Final = frozenset({"thin_cirrus", "thick_cirrus", "contrails", "cirrostratus"})
 
 _THINNER: Final = 0.12
 """Thin altocumulus and stratus have this share of the optical depth of thick ones."""
@@ -122,11 +124,12 @@ def draw_sky(
         air = draw_air(rng, latitude=float(rng.uniform(-65, 70)), date=day, elevation=height)
     thick, thin = _draw_cover(rng, clear)
     ahead = bool(rng.integers(2))
-    if thick or thin:
-        # Where clouds form the air is moist.
+    wanted = _draw_kinds(rng, thick, thin)
+    if any(kind not in _HIGH for kind, _, _ in wanted):
+        # Where clouds form the air is moist. Ice forms far above the vapour, over deserts as anywhere.
         air = replace(air, water_vapour=float(min(air.water_vapour * rng.uniform(1.0, 2.0 if thick else 1.5), 7.5)))
     layers = []
-    for kind, cover, kinds in _draw_kinds(rng, thick, thin):
+    for kind, cover, kinds in wanted:
         layer = make_clouds(
             kind,
             shape=shape,
