@@ -159,7 +159,13 @@ def produce(
         for name, frames in tiles.items():
             with alone(root, name, wait=wishes.wait):
                 unusable = [failure for failure in done.failed if failure.tile == name]
-                done = _joined(done, _produce_tile(name, frames, unusable, job))
+                try:
+                    done = _joined(done, _produce_tile(name, frames, unusable, job))
+                except OSError as error:
+                    raise OutputError(
+                        f"out={str(root)!r}: {name} can't be written ({error}). Make room, or see to it that you may "
+                        "write there, and run again: what is done is kept."
+                    ) from error
     return done
 
 

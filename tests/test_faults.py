@@ -1,0 +1,173 @@
+"""Whatever happens to a run, nothing is lost or half valid, and the next run ends as if nothing had happened."""
+
+import hashlib
+import json
+import multiprocessing
+import random
+import signal
+import time
+from pathlib import Path
+
+import pystac
+import pytest
+
+import faulty_produce
+from clearsight import _subtiles
+from clearsight._work import alone
+from clearsight.archive import Options, produce
+from clearsight.errors import BusyError
+from clearsight.product import describe_file
+from plain_scenes import make_item
+
+DATES = 3
+
+
+@pytest.fixture(scope="module")
+def processes():
+    # Children of a server that has imported everything: quick to start, and without this process's threads.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["faulty_produce"])
+    return context
+
+
+@pytest.fixture(scope="module")
+def items(tmp_path_factory) -> list[pystac.Item]:
+    folder = tmp_path_factory.mktemp("products")
+    return [make_item(folder, number) for number in range(DATES)]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(processes, items, tmp_path_factory):
+    """Content of an archive that nothing happened to, and the number of changes to files it took."""
+    root, said = tmp_path_factory.mktemp("undisturbed"), tmp_path_factory.mktemp("said") / "said"
+    assert child(processes, items, root, said=str(said)) == 0
+    count, told = said.read_text().split("\n")
+    assert told == ""
+    return content(root), int(count)
+
+
+def child(processes, items, root, *, kill_after: float | None = None, **fault) -> int:
+    """Run ``produce`` in a process of its own; returns its exit code."""
+    facts = [item.to_dict(transform_hrefs=False) for item in items]
+    process = processes.Process(target=faulty_produce.run, args=(facts, str(root)), kwargs=fault)
+    process.start()
+    if kill_after is not None:
+        time.sleep(kill_after)
+        process.kill()
+    process.join(100)
+    assert process.exitcode is not None
+    return process.exitcode
+
+
+def content(root: Path) -> dict[str, str]:
+    """Every file that a reader sees, without the dates of production."""
+    found = {}
+    for path in sorted(root.rglob("*")):
+        if path.is_dir() or ".work" in path.parts:
+            continue
+        if path.suffix == ".json":
+            described = json.loads(path.read_text())
+            for key in ("created", "DATE_PRODUCT_GENERATED"):
+                described.get("properties", {}).pop(key, None)
+            found[path.relative_to(root).as_posix()] = json.dumps(described)
+        else:
+            found[path.relative_to(root).as_posix()] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return found
+
+
+def assert_valid(root: Path) -> int:
+    """What can be found is whole: links lead to Items, Items to COGs with their checksum. Returns the Items' number."""
+    if (root / "collection.json").exists():
+        for link in json.loads((root / "collection.json").read_text())["links"]:
+            assert (root / link["href"]).exists()
+    described = list(root.glob("33UUU/*/*/*.json"))
+    for path in described:
+        asset = json.loads(path.read_text())["assets"]["scores"]
+        cog = describe_file(path.parent / asset["href"])
+        assert (cog.size, cog.checksum) == (asset["file:size"], asset["file:checksum"])
+    return len(described)
+
+
+def complete(items, root) -> None:
+    """Run again, undisturbed; nothing that was left over stays."""
+    produce(items, root)
+    assert not list((root / ".work").glob("*/*"))
+    assert not list(root.rglob("*.partial"))
+
+
+@pytest.fixture(autouse=True)
+def small_pieces(monkeypatch):
+    monkeypatch.setattr(_subtiles, "side_for", lambda frames: 64)
+
+
+def kill_points(seed: int, many: int) -> list[float]:
+    return sorted(random.Random(seed).random() for _ in range(many))
+
+
+@pytest.mark.parametrize("where", kill_points(1, 20))
+def test_killed_at_any_change_of_a_file(where, processes, undisturbed, items, tmp_path):
+    expected, count = undisturbed
+    assert child(processes, items, tmp_path, fault="kill", at=1 + int(where * count)) == -signal.SIGKILL
+    assert_valid(tmp_path)
+    complete(items, tmp_path)
+    assert content(tmp_path) == expected
+
+
+def test_killed_again_and_again_at_random_times(processes, undisturbed, items, tmp_path):
+    killed = 0
+    for moment in kill_points(2, 6):
+        killed += child(processes, items, tmp_path, kill_after=0.2 + 1.5 * moment) == -signal.SIGKILL
+        assert_valid(tmp_path)
+    assert killed
+    complete(items, tmp_path)
+    assert content(tmp_path) == undisturbed[0]
+
+
+@pytest.mark.parametrize("where", kill_points(3, 6))
+def test_killed_while_scores_are_replaced(where, processes, undisturbed, items, tmp_path):
+    produce(items, tmp_path, options=Options(context=False))
+    (tmp_path / "said").mkdir()
+    at = 1 + int(where * undisturbed[1])
+    assert child(processes, items, tmp_path, fault="kill", at=at, overwrite=True) == -signal.SIGKILL
+    assert assert_valid(tmp_path) == DATES
+    produce(items, tmp_path, overwrite=True)
+    (tmp_path / "said").rmdir()
+    replaced = {name.replace(".b.tif", ".tif"): held for name, held in content(tmp_path).items() if ".tif" in name}
+    assert replaced == {name: held for name, held in undisturbed[0].items() if ".tif" in name}
+    assert len(list(tmp_path.rglob("*.tif"))) == DATES
+
+
+@pytest.mark.parametrize("fault", ["ENOSPC", "EACCES"])
+@pytest.mark.parametrize("where", kill_points(4, 5))
+def test_full_disk_and_forbidden_files_are_told(fault, where, processes, undisturbed, items, tmp_path):
+    expected, count = undisturbed
+    root, said = tmp_path / "archive", tmp_path / "said"
+    assert child(processes, items, root, fault=fault, at=1 + int(where * count), said=str(said)) == 0
+    told = said.read_text().split("\n", 1)[1]
+    assert told == "" or told.startswith("OutputError")
+    assert_valid(root)
+    complete(items, root)
+    assert content(root) == expected
+
+
+@pytest.mark.parametrize("limit", [500, 3000, 9000, 20_000])
+def test_disk_that_is_full_for_everyone(limit, processes, undisturbed, items, tmp_path):
+    root, said = tmp_path / "archive", tmp_path / "said"
+    child(processes, items, root, fault="limit", at=limit, said=str(said))
+    assert said.read_text().split("\n", 1)[1].startswith("OutputError")
+    assert_valid(root)
+    complete(items, root)
+    assert content(root) == undisturbed[0]
+
+
+def test_two_processes_on_one_tile(processes, undisturbed, items, tmp_path):
+    with alone(tmp_path, "33UUU", wait=0), pytest.raises(BusyError, match=r"another process works on 33UUU.*wait"):
+        produce(items, tmp_path)
+    facts = [item.to_dict(transform_hrefs=False) for item in items]
+    both = [processes.Process(target=faulty_produce.run, args=(facts, str(tmp_path))) for _ in range(2)]
+    for process in both:
+        process.start()
+    for process in both:
+        process.join(100)
+    assert [process.exitcode for process in both] == [0, 0]
+    assert content(tmp_path) == undisturbed[0]
