@@ -16,6 +16,8 @@ to none over water; snow above 0.52 in B03 only, as labelled). Printed for each 
 * accuracy of a classifier (gradient-boosted trees; needs scikit-learn) that tells real from simulated: 0.5 is perfect.
   It's tested on places that it wasn't trained on.
 
+With ``--spectra ../shared/data`` clear spectra are compared too, band by band: see clear_spectra.py.
+
 Run with ``--seed`` other than 0 to see how much of that is chance. ``--save`` keeps the numbers, ``--compare`` prints
 them beside the new ones.
 """
@@ -30,6 +32,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from clear_spectra import compare as compare_clear
 
 from clearsight.bands import BANDS
 from clearsight.simulate.air import Air
@@ -208,6 +211,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--save", type=Path)
     parser.add_argument("--compare", type=Path)
+    parser.add_argument("--spectra", type=Path, help="folder that holds spectra/presto_*")
     arguments = parser.parse_args()
 
     with np.load(arguments.histograms) as file:
@@ -228,6 +232,8 @@ def main() -> None:
                 print(f"{name:>11}{label:>11}{''.join(f'{value:9.2f}' for value in row)}")
     if arguments.save:
         arguments.save.write_text(json.dumps(numbers))
+    if arguments.spectra:
+        compare_clear(arguments.spectra, places=40)
 
 
 if __name__ == "__main__":
