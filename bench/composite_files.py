@@ -1,9 +1,10 @@
 """Time and memory of a composite from files to a file, over an area that may be as large as a tile.
 
-    python bench/composite_files.py FOLDER [--side 10980] [--dates 20] [--kill]
+    python bench/composite_files.py FOLDER [--side 10980] [--dates 20] [--distinct 5] [--kill]
 
-The input, four bands and a score per date as COGs, is made once and stays in FOLDER. Five dates have pixels of their
-own, the others refer to the same files and have other scores; they are read and decoded all the same. With ``--kill``
+The input, four bands and a score per date as COGs, is made once and stays in FOLDER: a place of 1098 pixels, laid side
+by side. Some dates have pixels of their own, the others refer to the same files, which are read and decoded again. With
+``--kill``
 the first attempt is killed outright after its first window, and the second has to go on from there. The last attempt
 asks for what is there already.
 """
@@ -31,42 +32,46 @@ from clearsight.mosaic import write_mosaic
 from clearsight.product import write_cog
 
 BANDS = ("B02", "B03", "B04", "B08")
-DISTINCT = 5
+PLACE = 1098
 TRANSFORM = Affine(10, 0, 300000, 0, -10, 5700000)
 
 
-def make(folder: Path, *, side: int, dates: int) -> list[pystac.Item]:
+def make(folder: Path, *, side: int, dates: int, distinct: int) -> list[pystac.Item]:
     folder.mkdir(parents=True, exist_ok=True)
     items = []
     for date in range(dates):
         when = datetime(2023, 1, 1, tzinfo=UTC) + timedelta(days=5 * date)
         item = pystac.Item(f"date{date:02}", None, None, when, {"proj:code": "EPSG:32633", "grid:code": "MGRS-33UUU"})
         for number, band in enumerate(BANDS):
-            path = folder / f"{band}_{date % DISTINCT}.tif"
+            path = folder / f"{band}_{date % distinct}.tif"
             if not path.exists():
-                ground(path, side=side, seed=10 * (date % DISTINCT) + number)
+                ground(path, side=side, seed=10 * (date % distinct) + number)
             add(item, band, path, side=side, meaning={"nodata": 0, "scale": 1e-4, "offset": -0.1})
-        path = folder / f"scores_{date}.tif"
+        path = folder / f"scores_{date % distinct}.tif"
         if not path.exists():
-            scores(path, side=side, seed=1000 + date)
+            scores(path, side=side, seed=1000 + date % distinct)
         add(item, "cs_cdf", path, side=side, meaning={"nodata": 255, "scale": 0.005, "offset": 0.0})
         items.append(item)
     return items
 
 
-def smooth(side: int, seed: int, *, coarse: int) -> np.ndarray:
+def smooth(seed: int, *, coarse: int) -> np.ndarray:
     rng = np.random.default_rng(seed)
-    field = zoom(rng.random((side // coarse + 2,) * 2, dtype=np.float32), coarse, order=1)[:side, :side]
-    return np.pad(field, [(0, side - length) for length in field.shape], mode="edge")
+    return zoom(rng.random((PLACE // coarse + 2,) * 2, dtype=np.float32), coarse, order=1)[:PLACE, :PLACE]
+
+
+def laid(place: np.ndarray, side: int) -> np.ndarray:
+    times = -(-side // PLACE)
+    return np.tile(place, (times, times))[:side, :side]
 
 
 def ground(path: Path, *, side: int, seed: int) -> None:
-    noise = np.random.default_rng(seed).integers(0, 64, (side, side), dtype=np.uint16)
-    write(path, (1100 + 2500 * smooth(side, seed, coarse=32)).astype(np.uint16) + noise)
+    noise = np.random.default_rng(seed).integers(0, 64, (PLACE, PLACE), dtype=np.uint16)
+    write(path, laid((1100 + 2500 * smooth(seed, coarse=32)).astype(np.uint16) + noise, side))
 
 
 def scores(path: Path, *, side: int, seed: int) -> None:
-    write(path, np.clip(300 * smooth(side, seed, coarse=200) - 50, 0, 200).astype(np.uint8))
+    write(path, laid(np.clip(300 * smooth(seed, coarse=200) - 50, 0, 200).astype(np.uint8), side))
 
 
 def write(path: Path, plane: np.ndarray) -> None:
@@ -84,8 +89,8 @@ def add(item: pystac.Item, band: str, path: Path, *, side: int, meaning: dict[st
     item.add_asset(band, pystac.Asset(str(path), media_type=pystac.MediaType.COG, extra_fields=fields))
 
 
-def run(folder: Path, *, side: int, dates: int) -> None:
-    items = make(folder, side=side, dates=dates)
+def run(folder: Path, *, side: int, dates: int, distinct: int) -> None:
+    items = make(folder, side=side, dates=dates, distinct=distinct)
     before = resource.getrusage(resource.RUSAGE_SELF)
     started = time.perf_counter()
     windows: list[tuple[float, int]] = []
@@ -112,15 +117,16 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--side", type=int, default=10980)
     parser.add_argument("--dates", type=int, default=20)
+    parser.add_argument("--distinct", type=int, default=5)
     parser.add_argument("--kill", action="store_true")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
-        run(options.folder, side=options.side, dates=options.dates)
+        run(options.folder, side=options.side, dates=options.dates, distinct=options.distinct)
         return
-    make(options.folder, side=options.side, dates=options.dates)
+    make(options.folder, side=options.side, dates=options.dates, distinct=options.distinct)
     again = [sys.executable, __file__, str(options.folder), "--child"]
-    again += ["--side", str(options.side), "--dates", str(options.dates)]
+    again += ["--side", str(options.side), "--dates", str(options.dates), "--distinct", str(options.distinct)]
     print(f"{options.dates} dates x {len(BANDS)} bands x {options.side} x {options.side}, from COGs to a COG")
     if options.kill:
         # In a process of its own: making the input takes more memory than the composite.

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from clearsight.compositing import keep_clear as keep_clear
     from clearsight.linking import Linked as Linked
     from clearsight.linking import link as link
+    from clearsight.mosaic import Recipe as Recipe
+    from clearsight.mosaic import write_mosaic as write_mosaic
     from clearsight.scoring import score as score
     from clearsight.sources import search as search
     from clearsight.stack import load as load
@@ -24,6 +26,7 @@ __version__ = "0.1.0.dev0"
 # No module may bear the name of a public function: importing it would put the module in the function's place.
 _HOME = {
     "Linked": "linking",
+    "Recipe": "mosaic",
     "composite": "compositing",
     "keep_clear": "compositing",
     "link": "linking",
@@ -32,9 +35,23 @@ _HOME = {
     "score": "scoring",
     "search": "sources",
     "view": "viewer",
+    "write_mosaic": "mosaic",
 }
 
-__all__ = ["Linked", "__version__", "composite", "keep_clear", "link", "load", "produce", "score", "search", "view"]
+__all__ = [
+    "Linked",
+    "Recipe",
+    "__version__",
+    "composite",
+    "keep_clear",
+    "link",
+    "load",
+    "produce",
+    "score",
+    "search",
+    "view",
+    "write_mosaic",
+]
 
 
 def __getattr__(name: str) -> object:

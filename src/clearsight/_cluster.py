@@ -82,7 +82,7 @@ def on_cluster(
                 futures.append(future)
             return futures
 
-        coming = as_completed(asked(_AHEAD * len(client.nthreads())), with_results=True)
+        coming = as_completed(asked(_AHEAD * len(client.nthreads())), with_results=True, loop=client.loop)
         try:
             for future, result in coming:
                 number = numbers.pop(future.key)
