@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import datetime
 import json
+import multiprocessing
 import os
 import shutil
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -102,15 +102,17 @@ def fill_bank(plan: Plan, *, workers: int = 1, progress: Progress = silent) -> l
     missing = [(path, start) for path, start in zip(shards, starts, strict=True) if not path.exists()]
     done = len(shards) - len(missing)
     progress(done, len(shards), "rendering clips")
-    # A fresh process now and then: whoever improves the simulated world meanwhile needn't wait for the end.
-    with ProcessPoolExecutor(workers, max_tasks_per_child=8) as pool:
-        for _ in pool.map(_write_shard, *zip(*((path, start, plan) for path, start in missing), strict=True)):
+    # Not a pool executor: with a limit of tasks for each of its processes, that of Python 3.11 comes to a halt.
+    # A fresh process now and then lets whoever improves the simulated world meanwhile see it at work.
+    with multiprocessing.get_context("spawn").Pool(workers, maxtasksperchild=4) as pool:
+        for _ in pool.imap_unordered(_write_shard, ((path, start, plan) for path, start in missing)):
             done += 1
             progress(done, len(shards), "rendering clips")
     return shards
 
 
-def _write_shard(path: Path, start: int, plan: Plan) -> None:
+def _write_shard(task: tuple[Path, int, Plan]) -> None:
+    path, start, plan = task
     part = path.with_name(f".{path.name}.{os.getpid()}")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir()
