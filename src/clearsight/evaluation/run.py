@@ -29,7 +29,7 @@ from clearsight.progress import Progress, silent
 
 BORDER: Final = 2
 """Pixels around a border of usable and unusable that the border-tolerant tally leaves out."""
-_TILE_SIDE: Final = 256
+_TILE_SIDE: Final = 128
 """Pixels of the largest picture of a tile."""
 
 

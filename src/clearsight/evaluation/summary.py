@@ -25,6 +25,7 @@ _MEASURES: Final[dict[str, Callable[..., metrics.Floats]]] = {
     "f1_usable": metrics.f1_usable,
     "f1_unusable": metrics.f1_unusable,
 }
+_CURVE_STEP: Final = 5
 _LEAST_PIXELS: Final = 200
 """A group with fewer pixels isn't shown."""
 
@@ -130,15 +131,18 @@ def _calibration(usable: metrics.Counts, unusable: metrics.Counts) -> Plain:
 
 
 def _curves(usable: metrics.Counts, unusable: metrics.Counts) -> Plain:
-    """ROC and precision-recall at every tenth step of the threshold, enough to draw them."""
+    """ROC and precision-recall, as many points as it takes to draw them."""
     leaked, kept = metrics.roc(usable, unusable)
     exact, recall = metrics.precision_recall(usable, unusable)
-    thin = slice(None, None, 5)
+
+    def drawn(curve: metrics.Floats) -> list[float | None]:
+        return [_plain(value) for value in (*curve[:-1:_CURVE_STEP], curve[-1])]
+
     return {
-        "unusable_kept": [_plain(value) for value in leaked[thin]],
-        "usable_kept": [_plain(value) for value in kept[thin]],
-        "recall": [_plain(value) for value in recall[thin]],
-        "precision": [_plain(value) for value in exact[thin]],
+        "unusable_kept": drawn(leaked),
+        "usable_kept": drawn(kept),
+        "recall": drawn(recall),
+        "precision": drawn(exact),
     }
 
 
