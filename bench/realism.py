@@ -32,8 +32,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from clear_spectra import compare as compare_clear
 
+from clear_spectra import compare as compare_clear
 from clearsight.bands import BANDS
 from clearsight.simulate.air import Air
 from clearsight.simulate.clouds import CloudLayer, make_clouds
