@@ -128,9 +128,11 @@ export class MapView {
   /** Show everything there is; on a small window, beside what covers the map. */
   home(): void {
     const extent = transformExtent(this.store.catalogue.bbox, "EPSG:4326", "EPSG:3857");
-    const panel = document.getElementById("panel")?.getBoundingClientRect();
-    const covered = panel && panel.width < innerWidth * 0.6 ? panel.width + 16 : 0;
-    this.map.getView().fit(extent, { padding: [24, 24 + covered, 24, 24], maxZoom: 15 });
+    const [panel, dates] = ["panel", "dates"].map((id) => document.getElementById(id)?.getBoundingClientRect());
+    const beside = panel !== undefined && panel.width < innerWidth * 0.6;
+    const right = beside ? innerWidth - panel.left : 0;
+    const bottom = innerHeight - ((beside ? dates : panel)?.top ?? innerHeight);
+    this.map.getView().fit(extent, { padding: [24, 24 + right, 24 + bottom, 24], maxZoom: 15 });
   }
 
   /** Move to where the state says, after somebody changed the address. */

@@ -196,7 +196,7 @@ export class Panel {
       this.actions.tell(`Nothing was downloaded: ${(error as Error).message}`);
     } finally {
       button.disabled = false;
-      button.textContent = "Download composite";
+      button.textContent = "Download COG";
     }
   }
 

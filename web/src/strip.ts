@@ -79,5 +79,5 @@ export class Strip {
 
 function label(month: string, before: string): string {
   const name = MONTHS[Number(month.slice(5)) - 1] ?? "";
-  return month.slice(0, 4) === before.slice(0, 4) ? name : `${name} ${month.slice(0, 4)}`;
+  return month.slice(0, 4) === before.slice(0, 4) ? name : `${name} ’${month.slice(2, 4)}`;
 }

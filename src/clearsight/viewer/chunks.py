@@ -96,6 +96,17 @@ class Shelf:
                 self.size -= oldest.nbytes
 
 
+class _Locks:
+    """Of two requests for the same pixels the second waits for the first, and finds them on the shelf."""
+
+    def __init__(self, count: int = 64) -> None:
+        self._locks = [threading.Lock() for _ in range(count)]
+
+    def of(self, key: Any) -> threading.Lock:
+        """Give the lock of a key, which some other keys share."""
+        return self._locks[hash(key) % len(self._locks)]
+
+
 class Chunks:
     """Reads the pixels of a library, and keeps them.
 
@@ -108,7 +119,8 @@ class Chunks:
         self.library = library
         self.reads = 0
         self._pieces, self._stacks = Shelf(memory // 2), Shelf(memory // 2)
-        self._locks = [threading.Lock() for _ in range(64)]
+        # Two sets: whoever holds a lock of the first may wait for one of the second, never the other way round.
+        self._stack_locks, self._piece_locks = _Locks(), _Locks()
 
     def stack(self, box: GeoBox, frames: Sequence[Frame], band: str) -> Stored:
         """Read one band of several frames onto a grid of the map.
@@ -131,7 +143,7 @@ class Chunks:
         known = self._stacks.get(key)
         if known is not None:
             return known
-        with self._lock_of((box, band)):
+        with self._stack_locks.of((box, band)):
             known = self._stacks.get(key)
             if known is None:
                 known = self._gathered(box, frames, band)
@@ -160,7 +172,7 @@ class Chunks:
 
     def _read(self, piece: GeoBox, scenes: Sequence[Scene], band: str) -> list[Stored]:
         """Planes of some scenes on a piece of their grid."""
-        with self._lock_of((piece, band)):
+        with self._piece_locks.of((piece, band)):
             keys = [(piece, scene.index, band) for scene in scenes]
             known = {key: self._pieces.get(key) for key in keys}
             missing = [scene for key, scene in zip(keys, scenes, strict=True) if known[key] is None]
@@ -211,10 +223,6 @@ class Chunks:
         return sorted(
             (row for row in rows if not all(map(math.isnan, row[1].values()))), key=lambda row: (row[0].time, row[0].id)
         )
-
-    def _lock_of(self, key: Any) -> threading.Lock:
-        """Two requests for the same pixels: the second waits for the first, and finds them on the shelf."""
-        return self._locks[hash(key) % len(self._locks)]
 
 
 def _quarter_of_memory() -> int:
