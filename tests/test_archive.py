@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,9 @@ import pystac
 import pytest
 
 import clearsight
-from clearsight import _subtiles
+from clearsight import _periods, _subtiles
 from clearsight.archive import Options, produce
-from clearsight.coverage import summarise
+from clearsight.coverage import missing, summarise
 from clearsight.errors import ArgumentError, OutputError
 from clearsight.product import decode, encode, read_scores
 from clearsight.scoring import score
@@ -283,3 +284,111 @@ def test_resolution_of_the_product(items, tmp_path):
 def test_nothing_to_do_is_told(tmp_path):
     with pytest.raises(ArgumentError, match="level"):
         produce([], tmp_path)
+
+
+def _facts(root, number):
+    return json.loads((root / "33UUU" / "2023" / index_of(number) / f"{index_of(number)}.json").read_text())[
+        "properties"
+    ]
+
+
+def test_near_real_time_knows_the_past_only_and_a_backfill_makes_it_anew(made, items, tmp_path):
+    live = Options(mode="near-real-time")
+    assert _files(tmp_path) == {}
+    for number in range(5):
+        produce(items[: number + 1], tmp_path, options=live)
+    assert [_facts(tmp_path, n)["CONTEXT"] for n in range(5)] == ["none", "past", "past", "past", "past"]
+    assert [_facts(tmp_path, n)["CONTEXT_FRAMES"] for n in range(5)] == [0, 1, 2, 3, 4]
+    assert _facts(tmp_path, 0)["NO_CONTEXT_FRACTION"] == 1
+    assert [row.past_only for row in summarise(tmp_path)] == [3, 1]
+    alone = score(load([items[0]]), level="L1C").cs[0].values
+    first = read_scores(tmp_path / "33UUU" / "2023" / index_of(0) / f"{index_of(0)}.tif").cs.values
+    np.testing.assert_array_equal(first, decode(encode(alone)))
+    past = score(load(items[:3]), level="L1C").cs[2].values
+    third = read_scores(tmp_path / "33UUU" / "2023" / index_of(2) / f"{index_of(2)}.tif").cs.values
+    np.testing.assert_array_equal(third, decode(encode(past)))
+    done = produce(items, tmp_path)
+    assert len(done.written) == 5
+    scores = {name.replace(".b.tif", ".tif"): held for name, held in _files(tmp_path).items() if name.endswith("tif")}
+    assert scores == {name: held for name, held in _files(made[0]).items() if name.endswith("tif")}
+    assert produce(items, tmp_path).written == ()
+    assert produce(items, tmp_path, options=live).written == ()
+
+
+def test_cost_of_the_next_scene_in_near_real_time_is_bounded(tmp_path):
+    many = [make_item(tmp_path, number, numbers=image(0, shape=(8, 8))) for number in range(30)]
+    frames = [_periods.Frame(item.id, item, tmp_path / item.id) for item in many]
+    cut = _periods.periods(frames, mode="near-real-time", context=True)
+    assert max(len(period.frames) for period in cut) == 1 + _periods.PAST
+    assert all(max(frame.date for frame in period.frames) == period.targets[0].date for period in cut)
+
+
+def test_long_series_are_cut_into_years_and_each_frame_is_scored_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(_periods, "TOGETHER", 20)
+    many = [make_item(tmp_path, number, numbers=image(0, shape=(8, 8))) for number in range(80)]
+    frames = [_periods.Frame(item.id, item, tmp_path / item.id) for item in many]
+    cut = _periods.periods(frames, mode="backfill", context=True)
+    assert [period.targets[0].date.year for period in cut] == [2023, 2024, 2025]
+    assert [frame for period in cut for frame in period.targets] == frames
+    second = cut[1]
+    assert second.targets[0].date - min(frame.date for frame in second.frames) <= timedelta(days=90)
+    assert len(second.frames) > len(second.targets)
+
+
+def test_late_frame_upgrades_what_lacked_context_and_leaves_the_others(items, tmp_path):
+    produce(items[:1], tmp_path)
+    before = _files(tmp_path)
+    done = produce(items[:3], tmp_path)
+    assert [item.id for item in done.written] == [index_of(number) for number in range(3)]
+    assert _facts(tmp_path, 0)["NO_CONTEXT_FRACTION"] == 0
+    assert before.items() - _files(tmp_path).items()
+    after = _files(tmp_path)
+    done = produce(items, tmp_path)
+    assert [item.id for item in done.written] == [index_of(3), index_of(4)]
+    untouched = {name: held for name, held in after.items() if name != "collection.json"}
+    assert untouched.items() <= _files(tmp_path).items()
+
+
+def test_reprocessed_product_takes_the_place_of_its_former_self(items, tmp_path):
+    old = make_item(tmp_path / "old", 0, baseline="05.00", numbers=image(0) + np.uint16(300))
+    archive = tmp_path / "archive"
+    produce([old, *items[1:3]], archive)
+    folder = archive / "33UUU" / "2023" / index_of(0)
+    assert {path.name for path in folder.iterdir()} == {f"{index_of(0)}.json", f"{index_of(0)}.tif"}
+    done = produce([items[0], old, *items[1:3]], archive)
+    assert [item.properties["SOURCE_ASSET_ID"] for item in done.written] == [items[0].id]
+    (item,) = done.written
+    assert Path(item.assets["scores"].get_absolute_href()).exists()
+    assert len(list(folder.iterdir())) == 2
+    assert produce([old, *items[1:3]], archive).written == ()
+
+
+def test_what_is_missing_is_listed_until_it_is_there(items, tmp_path):
+    broken = make_item(tmp_path, 9)
+    path = Path(broken.assets["B02"].href)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:300])
+    blind = items[4].clone()
+    del blind.assets["B03"]
+    archive = tmp_path / "archive"
+    produce([*items[:2], blind, broken], archive)
+    listed = missing(archive)
+    assert [lack.item_id for lack in listed] == sorted([blind.id, broken.id])
+    assert "B03" in {lack.item_id: lack.reason for lack in listed}[blind.id]
+    path.write_bytes(whole)
+    produce([*items[:2], items[4], broken], archive)
+    assert missing(archive) == []
+    assert [(row.month, row.scenes) for row in summarise(archive)] == [("2023-03", 2), ("2023-04", 1), ("2023-05", 1)]
+
+
+def test_gaps_are_told(items, tmp_path):
+    far = make_item(tmp_path, 20)
+    produce([items[0], far], tmp_path / "archive")
+    rows = summarise(tmp_path / "archive")
+    assert [row.scenes for row in rows] == [1, 0, 0, 0, 0, 0, 1]
+    assert [row.month for row in rows][::6] == ["2023-03", "2023-09"]
+
+
+def test_unknown_mode_is_told(items, tmp_path):
+    with pytest.raises(ArgumentError, match=r"options\.mode='live'"):
+        produce(items, tmp_path, options=Options(mode="live"))
