@@ -32,7 +32,10 @@ from matplotlib import pyplot as plt
 SUNS = (32.0, 62.0)
 """Zenith angles."""
 GROUNDS = ("crops", "coast", "mountain", "town")
-COVERS = {"overcast": (0.93, 0.85), "haze_veil": (0.8, 0.9), "thin_cirrus": (0.7, 0.8), "thick_cirrus": (0.6, 0.7)}
+COVERS = {
+    "overcast": (0.93, 0.85), "haze_veil": (0.8, 0.9), "thin_cirrus": (0.7, 0.8), "thick_cirrus": (0.6, 0.7),
+    "thin_stratus": (0.75, 1.0), "altostratus": (0.6, 0.8), "cirrostratus": (1.0, 0.7), "even_veil": (1.0, 0.8),
+}  # fmt: skip
 COLOURS = np.array([[240, 240, 235], [90, 130, 200], [170, 205, 240], [60, 60, 75], [150, 240, 240], [255, 0, 0]]) / 255
 
 
