@@ -16,7 +16,7 @@ const built = await build({
   outdir: out,
   bundle: true,
   minify: true,
-  format: "esm",
+  format: "iife",
   target: "es2022",
   legalComments: "none",
   metafile: true,
