@@ -59,3 +59,7 @@ class BusyError(ClearsightError):
 
 class HarmonisationWarning(ClearsightWarning):
     """The pixels of an item contradict what its provider says of the radiometric offset."""
+
+
+class ModelError(ClearsightError):
+    """A model isn't there, or isn't one."""

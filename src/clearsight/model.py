@@ -1,19 +1,53 @@
-"""What the network is told about a frame beside its pixels."""
+"""The learned scorer: an ONNX file that says of itself what it needs, run by ONNX Runtime.
+
+Two passes. The first looks at each frame alone, at half the resolution: four times cheaper, and good enough to say
+which frames show the ground. From them every frame gets the clear reference of its place, made of the others
+(`clearsight.context`). The second pass looks at frame and reference at full resolution.
+
+Beside the score the network says why a pixel is what it is (codes of ``CAUSES``).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clearsight.bands import Level
+from clearsight.context import Ground, ground_for, halved, no_ground
+from clearsight.errors import ModelError
+from clearsight.reference import Dates, trust
 
 FloatArray = NDArray[np.float32]
+BoolArray = NDArray[np.bool_]
 
-TEN = ("B02", "B03", "B04", "B08")
-TWENTY = ("B05", "B06", "B07", "B8A", "B11", "B12", "B01", "B09", "B10")
+TEN: Final = ("B02", "B03", "B04", "B08")
+"""Bands that the network takes on the grid of the frame."""
+TWENTY: Final = ("B05", "B06", "B07", "B8A", "B11", "B12", "B01", "B09", "B10")
+"""Bands that it takes on a grid of half the resolution."""
+CONDITIONS: Final = 20
+"""Length of what `conditions` gives."""
+CAUSES: Final = ("clear", "thick cloud", "thin cloud or haze", "shadow", "snow or ice", "nodata")
+"""Codes of ``cause``, from 0. "snow or ice" is clear sight of ground that looks like cloud."""
+
+SHIPPED: Final = "clearsight-1"
+"""Name of the weights inside the package."""
+ALIGN: Final = 64
+"""Sub-tiles start at multiples of this many pixels, so that the network's coarse cells lie alike in all of them."""
+HALO: Final = 128
+"""Pixels around a sub-tile that its scores depend on."""
+
+_FORMAT: Final = 1
+_WINDOW: Final = 1024
+"""Pixels of a side that one run of the network takes, without halo; bounds memory."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +68,9 @@ def conditions(names: Sequence[str], *, level: Level, pixel: float, view: View |
         Bands that are there.
     level : {"L1C", "L2A"}
     pixel : float
-        Metres, of the 10 m bands' grid as given.
+        Metres, of the grid that the 10 m bands are given on.
     view : View or None
-        Unknown angles are all 0, a sun on the horizon.
+        Unknown angles are all 0: a sun on the horizon that casts no shadows.
 
     Examples
     --------
@@ -49,14 +83,239 @@ def conditions(names: Sequence[str], *, level: Level, pixel: float, view: View |
         return np.array([*facts, 0, 0, 0, 0, 0], dtype=np.float32)
     zenith, azimuth = np.radians([view.sun_zenith, view.sun_azimuth])
     slant = min(float(np.tan(zenith)), 6.0) / 3.0
-    return np.array(
-        [
-            *facts,
-            np.cos(zenith),
-            slant,
-            slant * np.sin(azimuth),
-            -slant * np.cos(azimuth),
-            view.view_zenith / 12.0,
-        ],
-        dtype=np.float32,
-    )
+    sun = [np.cos(zenith), slant, slant * np.sin(azimuth), -slant * np.cos(azimuth)]
+    return np.array([*facts, *sun, view.view_zenith / 12.0], dtype=np.float32)
+
+
+class Model:
+    """A network in an ONNX file. Make one with `load_model`."""
+
+    def __init__(self, session: Any, facts: Mapping[str, Any], *, name: str) -> None:
+        self._session = session
+        self.name = name
+        """As it was asked for."""
+        self.version = str(facts["version"])
+        """Goes into MODEL_VERSION of every product."""
+        self.licence = str(facts["licence"])
+        self.stride = int(facts["stride"])
+        """Sides of what the network takes are multiples of this."""
+        self._knots = np.array(facts["calibration"], dtype=np.float32)
+
+    def look(self, ten: FloatArray, twenty: FloatArray, *, ground: Ground, facts: FloatArray) -> Seen:
+        """Look at one frame, with the clear reference of its place or `context.no_ground`.
+
+        Parameters
+        ----------
+        ten : float32 array (4, y, x)
+            Reflectance of ``TEN``, NaN = nodata or absent; even sides.
+        twenty : float32 array (9, y/2, x/2)
+            The same of ``TWENTY``.
+        ground : Ground
+            On the same grids.
+        facts : float32 array (20,)
+            From `conditions`.
+        """
+        rows, columns = ten.shape[1:]
+        images = {
+            "ten": ten, "twenty": twenty, "ground_ten": ground.ten, "ground_twenty": ground.twenty,
+            "support": ground.support,
+        }  # fmt: skip
+        feeds = {name: _padded(image, columns=columns, stride=self.stride) for name, image in images.items()}
+        score, causes = self._session.run(["score", "cause"], {**feeds, "conditions": facts[None]})
+        raw = score[0, 0, :rows, :columns]
+        cause = causes[0].argmax(axis=0).astype(np.uint8)[: rows // 2, : columns // 2]
+        return Seen(np.interp(raw, *self._knots).astype(np.float32), cause.repeat(2, axis=0).repeat(2, axis=1))
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the network says about one frame."""
+
+    cs: FloatArray
+    """(y, x) calibrated score, 0 … 1; nodata pixels hold anything."""
+    cause: NDArray[np.uint8]
+    """(y, x) code of ``CAUSES``."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Scores of the frames of one place."""
+
+    cs: FloatArray
+    """(time, y, x) 0 … 1, NaN = nodata."""
+    alone: BoolArray
+    """(time, y, x) valid pixels that had no clear reference."""
+    cause: NDArray[np.uint8]
+    """(time, y, x) code of ``CAUSES``."""
+
+
+def load_model(name: str | Path = SHIPPED) -> Model:
+    """Open a model by its name, or an ONNX file.
+
+    Parameters
+    ----------
+    name : str or Path
+        Name of shipped weights (``"clearsight-1"``), or the path of a file that `clearsight train` has exported.
+
+    Raises
+    ------
+    ModelError
+        There is no such file, or it isn't a Clearsight model.
+
+    Examples
+    --------
+    >>> load_model("no-such.onnx")
+    Traceback (most recent call last):
+    ...
+    clearsight.errors.ModelError: model='no-such.onnx' isn't there; expected 'clearsight-1' or the path of an ONNX file.
+    """
+    path = Path(str(files("clearsight") / "models" / f"{name}.onnx")) if str(name) == SHIPPED else Path(name)
+    if not path.is_file():
+        raise ModelError(f"model={str(name)!r} isn't there; expected {SHIPPED!r} or the path of an ONNX file.")
+    return _opened(str(path), path.stat().st_mtime_ns, os.getpid())
+
+
+@lru_cache(maxsize=4)
+def _opened(path: str, _changed: int, _process: int) -> Model:
+    """Sessions are costly to make, and don't survive a fork."""
+    import onnxruntime  # a tenth of a second, which only scoring needs
+
+    options = onnxruntime.SessionOptions()
+    # Threads that wait busily steal from whatever else the machine does, and win next to nothing.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    limit = os.environ.get("OMP_NUM_THREADS")
+    options.intra_op_num_threads = int(limit) if limit else len(os.sched_getaffinity(0))
+    try:
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        facts = json.loads(session.get_modelmeta().custom_metadata_map["clearsight"])
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise ModelError(f"model={path!r} isn't a Clearsight model: {error}. Make one with: clearsight train") from None
+    if facts["format"] != _FORMAT:
+        raise ModelError(f"model={path!r} has the format {facts['format']}; this version reads {_FORMAT}. Update one.")
+    return Model(session, facts, name=Path(path).stem)
+
+
+def score_frames(
+    model: Model,
+    bands: Mapping[str, FloatArray],
+    *,
+    level: Level,
+    dates: Dates,
+    views: Sequence[View | None] | None = None,
+    pixel: float = 10.0,
+    context: bool = True,
+) -> Scored:
+    """Score the frames of one place.
+
+    Parameters
+    ----------
+    model : Model
+    bands : mapping of band name to float32 array (time, y, x)
+        Reflectance, NaN = nodata; at least B02, B03, B04. A pixel is nodata where any band is.
+    level : "L1C" or "L2A"
+    dates : datetime64 array (time,)
+    views : sequence of View or None, optional
+        Sun and view of each frame, as far as known.
+    pixel : float
+        Metres.
+    context : bool
+        Compare with the clear reference of the place.
+
+    Returns
+    -------
+    Scored
+        A pixel depends on the ``HALO`` pixels around it, and on where its multiples of ``ALIGN`` lie.
+    """
+    frames, rows, columns = bands["B02"].shape
+    valid = np.logical_and.reduce([np.isfinite(band) for band in bands.values()])
+    ten, twenty = _arrays(bands, valid)
+    views = views or [None] * frames
+    told = [conditions(list(bands), level=level, pixel=pixel, view=view) for view in views]
+    weight = _trust(model, ten, twenty, names=list(bands), level=level, pixel=pixel, views=views) if context else None
+    cs = np.empty((frames, *ten.shape[2:]), dtype=np.float32)
+    cause = np.empty(cs.shape, dtype=np.uint8)
+    alone = np.ones(cs.shape, dtype=np.bool_)
+    for frame in range(frames):
+        ground = no_ground(ten.shape[2:])  # type: ignore[arg-type]
+        if weight is not None and frames > 1:
+            ground = ground_for(ten, twenty, weight, dates=dates, frame=frame)
+            alone[frame] = np.isnan(ground.ten[0])
+        seen = _windowed(model, ten[frame], twenty[frame], ground, told[frame])
+        cs[frame], cause[frame] = seen.cs, seen.cause
+    cs, cause, alone = (array[:, :rows, :columns] for array in (cs, cause, alone))
+    cs[~valid] = np.nan
+    cause[~valid] = CAUSES.index("nodata")
+    return Scored(cs, alone & valid, cause)
+
+
+def _arrays(bands: Mapping[str, FloatArray], valid: BoolArray) -> tuple[FloatArray, FloatArray]:
+    """Frames as the network takes them, with even sides; absent bands are NaN."""
+    frames, rows, columns = valid.shape
+    shape = rows + rows % 2, columns + columns % 2
+    ten = np.full((frames, len(TEN), *shape), np.nan, dtype=np.float32)
+    twenty = np.full((frames, len(TWENTY), shape[0] // 2, shape[1] // 2), np.nan, dtype=np.float32)
+    full = np.full((frames, *shape), np.nan, dtype=np.float32)
+    for name, band in bands.items():
+        if name in TEN:
+            ten[:, TEN.index(name), :rows, :columns] = np.where(valid, band, np.nan)
+        else:
+            full[:, :rows, :columns] = np.where(valid, band, np.nan)
+            twenty[:, TWENTY.index(name)] = halved(full)
+    return ten, twenty
+
+
+def _trust(
+    model: Model,
+    ten: FloatArray,
+    twenty: FloatArray,
+    *,
+    names: list[str],
+    level: Level,
+    pixel: float,
+    views: Sequence[View | None],
+) -> FloatArray:
+    """Pass one: weights (time, y/2, x/2) of the frames for the reference."""
+    rows, columns = (size + size % 2 for size in twenty.shape[2:])
+    nearby = np.full((*ten.shape[:2], rows, columns), np.nan, dtype=np.float32)
+    nearby[:, :, : twenty.shape[2], : twenty.shape[3]] = halved(ten)
+    others = np.full((*twenty.shape[:2], rows, columns), np.nan, dtype=np.float32)
+    others[:, :, : twenty.shape[2], : twenty.shape[3]] = twenty
+    others = halved(others)
+    nothing = no_ground((rows, columns))
+    quality = np.empty((len(ten), rows, columns), dtype=np.float32)
+    for frame, view in enumerate(views):
+        told = conditions(names, level=level, pixel=2 * pixel, view=view)
+        quality[frame] = _windowed(model, nearby[frame], others[frame], nothing, told).cs
+    inside = np.s_[:, : twenty.shape[2], : twenty.shape[3]]
+    blue = nearby[:, 0][inside]
+    seen = np.isfinite(blue)
+    return trust(np.nan_to_num(blue), quality[inside], seen)
+
+
+def _windowed(model: Model, ten: FloatArray, twenty: FloatArray, ground: Ground, facts: FloatArray) -> Seen:
+    """Look at a frame of any size, window by window."""
+    shape = (int(ten.shape[1]), int(ten.shape[2]))
+    if max(shape) <= _WINDOW + 2 * HALO:
+        return model.look(ten, twenty, ground=ground, facts=facts)
+    cs, cause = np.empty(shape, dtype=np.float32), np.empty(shape, dtype=np.uint8)
+    for top in range(0, shape[0], _WINDOW):
+        for left in range(0, shape[1], _WINDOW):
+            first = max(top - HALO, 0), max(left - HALO, 0)
+            last = min(top + _WINDOW + HALO, shape[0]), min(left + _WINDOW + HALO, shape[1])
+            fine = np.s_[:, first[0] : last[0], first[1] : last[1]]
+            coarse = np.s_[:, first[0] // 2 : last[0] // 2, first[1] // 2 : last[1] // 2]
+            part = Ground(ground.ten[fine], ground.twenty[coarse], ground.support[coarse])
+            seen = model.look(ten[fine], twenty[coarse], ground=part, facts=facts)
+            inner = np.s_[top : top + _WINDOW, left : left + _WINDOW]
+            crop = np.s_[top - first[0] :, left - first[1] :]
+            size = cs[inner].shape
+            cs[inner] = seen.cs[crop][: size[0], : size[1]]
+            cause[inner] = seen.cause[crop][: size[0], : size[1]]
+    return Seen(cs, cause)
+
+
+def _padded(image: FloatArray, *, columns: int, stride: int) -> FloatArray:
+    """(1, band, y, x) with sides up to the next multiples of the stride, in nodata."""
+    unit = stride * image.shape[2] // columns
+    bottom, right = (-size % unit for size in image.shape[1:])
+    return np.pad(image[None], [(0, 0), (0, 0), (0, bottom), (0, right)], constant_values=np.nan)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearsight.bands import Level
-from clearsight.context import Ground, ground_for, no_ground
+from clearsight.context import Ground, ground_for, halved, no_ground
 from clearsight.errors import ArgumentError
 from clearsight.model import View, conditions
 from clearsight.training.bank import FACTS, ORDER, decode, shards_of, surface_of
@@ -33,6 +33,7 @@ _SET_SHARE: Final = (0.38, 0.12, 0.14, 0.15, 0.09)
 _L2A_SHARE: Final = 0.45
 _UNKNOWN_SUN: Final = 0.25
 _NO_REFERENCE: Final = 0.3
+_COARSE_REFERENCE: Final = 0.3
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,9 @@ def _samples(shard: Shard, clip: int, draw: Draw, rng: np.random.Generator) -> l
             # From one frame of context to all of them.
             kept = rng.random(len(ten)) < rng.choice([0.4, 0.7, 1.0, 1.0])
             ground = ground_for(ten, twenty, trust * kept[:, None, None], dates=dates, frame=int(frame))
+            if rng.random() < _COARSE_REFERENCE:
+                # A history on disk has 20 m.
+                ground = replace(ground, ten=halved(ground.ten).repeat(2, axis=-1).repeat(2, axis=-2))
         view = _view(facts, int(frame), turn=turn, known=rng.random() >= _UNKNOWN_SUN)
         sample = {
             "ten": ten[frame], "twenty": twenty[frame], "ground_ten": ground.ten, "ground_twenty": ground.twenty,

@@ -9,6 +9,7 @@ Pixel sizes (10 m, 20 m …) are those of a frame at 10 m; the same weights also
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -51,8 +52,10 @@ class Network(nn.Module):
         a, b, c, d, e = widths.stages
         self.conditions = nn.Sequential(nn.Linear(CONDITIONS, 48), nn.ReLU(), nn.Linear(48, a + c + e))
         self.split = (a, c, e)
-        # Frame and reference: 4 bands in 2 x 2 pixels and 9 bands each; spread 6, evidence 2, valid 1, reference 1.
-        self.stem = nn.Conv2d(2 * (16 + 9) + 6 + 2 + 2, a, 1)
+        # 2 x 2 fine pixels at a time, so that nothing of them is lost; frame and reference have 4 and 9 bands each;
+        # spread 6, evidence 2, valid 1, reference 1.
+        self.stem_fine = nn.Conv2d(2 * 4, a, 2, stride=2)
+        self.stem = nn.Conv2d(2 * 9 + 6 + 2 + 2, a, 1)
         self.down40 = _down(a, b)
         self.at40 = _conv(b, b)
         self.down80 = _down(b, c)
@@ -68,7 +71,7 @@ class Network(nn.Module):
         self.coarse = nn.Conv2d(a, widths.head, 1)
         self.fine = nn.Conv2d(8, widths.head, 3, padding=1)
         self.head = nn.Sequential(
-            nn.ReLU(), nn.Conv2d(widths.head, widths.head, 3, padding=1), nn.ReLU(), nn.Conv2d(widths.head, 1, 1)
+            nn.ReLU(), nn.Conv2d(widths.head, widths.head, 1), nn.ReLU(), nn.Conv2d(widths.head, 1, 1)
         )
         self.causes = nn.Conv2d(a, CAUSES, 1)
         self.priors = nn.Conv2d(b, PRIORS, 1)
@@ -105,7 +108,7 @@ class Network(nn.Module):
         """
         early, middle, deep = self.conditions(conditions)[:, :, None, None].split(self.split, dim=1)
         sharp = torch.cat([_scaled(ten, _DARK), _scaled(ground_ten, _DARK)], dim=1)
-        at20 = self.stem(self._inputs(sharp, ten, twenty, ground_twenty, support))
+        at20 = self.stem_fine(sharp) + self.stem(_coarse_inputs(ten, twenty, ground_twenty, support))
         at20 = functional.relu(at20 + early)
         at40 = self.at40(self.down40(at20))
         at80 = self.at80(self.down80(at40) + middle)
@@ -119,17 +122,18 @@ class Network(nn.Module):
         score = self.head(self.fine(sharp) + _double(self.coarse(back)))
         return score, self.causes(back), priors
 
-    def _inputs(self, sharp: Tensor, ten: Tensor, twenty: Tensor, ground: Tensor, support: Tensor) -> Tensor:
-        """Everything on the 20 m grid; 2 x 2 fine pixels become channels, so that nothing is lost."""
-        valid = functional.avg_pool2d((~torch.isnan(ten[:, :1])).to(ten.dtype), 2)
-        spread, count, age = support[:, :6], support[:, 6:7], support[:, 7:8]
-        known = ~torch.isnan(count)
-        spread = torch.where(torch.isnan(spread), 0.0, torch.log(torch.clamp(spread, 0.0, 1.0) * 20.0 + 1.0))
-        count = torch.where(known, torch.tanh(torch.nan_to_num(count) / _EVIDENCE), 0.0)
-        age = torch.where(torch.isnan(age), 0.0, torch.exp(-torch.nan_to_num(age) / _DAYS))
-        coarse = [_coarse(twenty), _coarse(ground)]
-        fine = functional.pixel_unshuffle(sharp, 2)
-        return torch.cat([fine, *coarse, spread, count, age, known.to(ten.dtype), valid], dim=1)
+
+def _coarse_inputs(ten: Tensor, twenty: Tensor, ground: Tensor, support: Tensor) -> Tensor:
+    """Everything on the 20 m grid."""
+    one = torch.ones((), dtype=ten.dtype)
+    valid = functional.avg_pool2d((~torch.isnan(ten[:, :1])).to(ten.dtype), 2)
+    support = torch.where(torch.isnan(support), -one, support)
+    spread, count, age = support[:, :6], support[:, 6:7], support[:, 7:8]
+    known = (count >= 0).to(ten.dtype)
+    spread = torch.log(torch.clamp(spread, 0.0, 1.0) * 20.0 + 1.0)
+    count = torch.tanh(torch.clamp(count, 0.0, 50.0) / _EVIDENCE)
+    age = torch.exp(-torch.abs(age) / _DAYS) * known
+    return torch.cat([_coarse(twenty), _coarse(ground), spread, count, age, known, valid], dim=1)
 
 
 class Residual(nn.Module):
@@ -160,14 +164,15 @@ def _double(x: Tensor) -> Tensor:
     return functional.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
-def _scaled(reflectance: Tensor, dark: float) -> Tensor:
-    """Logarithm of reflectance around 0, and 0 where nothing was measured."""
-    bounded = torch.clamp(torch.nan_to_num(reflectance), -0.75 * dark, 2.0)
-    return torch.where(torch.isnan(reflectance), 0.0, torch.log(bounded + dark) + 1.8)
+def _scaled(reflectance: Tensor, dark: float, *, around: float = -1.8) -> Tensor:
+    """Logarithm of reflectance around 0, and exactly 0 where nothing was measured."""
+    nothing = torch.full((), math.exp(around) - dark, dtype=reflectance.dtype)
+    filled = torch.where(torch.isnan(reflectance), nothing, reflectance)
+    return torch.log(torch.clamp(filled, -0.75 * dark, 2.0) + dark) - around
 
 
 def _coarse(twenty: Tensor) -> Tensor:
-    b10 = 0.5 * (_scaled(twenty[:, _B10:], _DARK_B10) + 2.0 * (~torch.isnan(twenty[:, _B10:])).to(twenty.dtype))
+    b10 = 0.5 * _scaled(twenty[:, _B10:], _DARK_B10, around=-4.5)
     return torch.cat([_scaled(twenty[:, :_B10], _DARK), b10], dim=1)
 
 
