@@ -78,8 +78,9 @@ class Sample:
     """(y, x) codes of `Cause`."""
     date: datetime.date
     place: str
-    """Samples of one place follow one another and share its pixels: they're scored as one stack. Also the block that
-    is drawn whole when confidence intervals are estimated."""
+    """Samples of one place follow one another and show the same pixels: they're scored as one stack."""
+    block: str = ""
+    """What is drawn whole when intervals are estimated, such as a tile of many places; by default the place."""
     surface: str = ""
     """What the ground is, where the set says so."""
     latitude: float | None = None

@@ -31,6 +31,7 @@ class Row:
 
     id: str
     place: str
+    """The block that is drawn whole when intervals are estimated."""
     surface: str
     season: str
 
@@ -90,7 +91,7 @@ def count(sample: Sample, scores: FloatArray, *, border: int = 0) -> tuple[Row, 
             f"scores of {sample.id!r} have shape {scores.shape}; expected that of the labels, {sample.labels.shape}."
         )
     labels = without_borders(sample.labels, border)
-    row = Row(sample.id, sample.place, sample.surface, season_of(sample.date, latitude=sample.latitude))
+    row = Row(sample.id, sample.block or sample.place, sample.surface, season_of(sample.date, latitude=sample.latitude))
     return row, np.stack([histogram(scores, labels == cause) for cause in COUNTED])
 
 
