@@ -32,6 +32,7 @@ from clearsight._resample import block_mean, group_mean, interpolate, is_whole
 from clearsight.bands import NODATA_DN, harmonise
 from clearsight.errors import ProductError
 from clearsight.sources._remote import reading
+from clearsight.sources._zarr import ZarrBand, is_zarr
 
 Float = NDArray[np.float32]
 Numbers = NDArray[np.integer]
@@ -99,6 +100,9 @@ def read(source: Source, grid: GeoBox, *, resampling: str = AUTO) -> tuple[Roi, 
     ProductError
         The file is missing, truncated or corrupt; a server refuses or fails (`RemoteError`).
     """
+
+    if is_zarr(source.href):
+        return _read(ZarrBand(source.href, item=source.item, asset=source.asset), source, grid, resampling)
 
     def read_it(address: str) -> tuple[Roi, Float]:
         with rasterio.open(address, sharing=False) as dataset:
@@ -238,7 +242,7 @@ def _overview(dataset: rasterio.DatasetReader, source: Source, roi: Roi, level: 
     """Read an averaged overview, as cloud-optimised GeoTIFFs have them."""
     shrink = 1 << level
     with rasterio.open(
-        source.href, sharing=False, overview_level=dataset.overviews(source.band).index(shrink)
+        dataset.name, sharing=False, overview_level=dataset.overviews(source.band).index(shrink)
     ) as overview:
         rows, cols = (
             slice(side.start // shrink, min(-(-side.stop // shrink), size))

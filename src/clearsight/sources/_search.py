@@ -18,6 +18,7 @@ from pystac_client.warnings import FallbackToPystac
 from clearsight import ids
 from clearsight.bands import BANDS, Level
 from clearsight.errors import ArgumentError, EmptySourceError, ProductError
+from clearsight.sources import eopf
 from clearsight.sources._api import address_items, is_api, preset_items
 from clearsight.sources._items import COLLECTIONS
 from clearsight.sources._normalise import normalised
@@ -29,8 +30,8 @@ from clearsight.sources.safe import safe_items
 _EVER: Final = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 _CATALOGUES: Final = ("catalog.json", "collection.json")
 _READ_TODAY: Final = (
-    "a SAFE folder, a SAFE zip, a folder of these, a folder of plain band files, a static STAC catalogue, collection "
-    f"or item (.json), the address of a STAC API, or the name of a provider ({', '.join(PRESETS)})"
+    "a SAFE folder, a SAFE zip, an EOPF Zarr store, a folder of these, a folder of plain band files, a static STAC "
+    f"catalogue, collection or item (.json), the address of a STAC API, or a provider ({', '.join(PRESETS)})"
 )
 
 
@@ -49,9 +50,10 @@ def search(
     Parameters
     ----------
     source : path or str
-        A SAFE folder, a SAFE zip, a folder that holds many of them at any depth, a folder of plain band files; a
-        static STAC catalogue, collection or item (path or address of the JSON); the address of a STAC API; or a
-        provider: ``earth-search``, ``earth-search-c1``, ``copernicus``, ``planetary-computer``, ``eopf``, ``google``.
+        A SAFE folder, a SAFE zip, an EOPF Zarr store (extra ``zarr``; also its address), a folder that holds many of
+        them at any depth, a folder of plain band files; a static STAC catalogue, collection or item (path or address
+        of the JSON); the address of a STAC API; or a provider: ``earth-search``, ``earth-search-c1``, ``copernicus``,
+        ``planetary-computer``, ``eopf``.
     collection : {"sentinel-2-l1c", "sentinel-2-l2a"}, optional
         Keep the images of one processing level. Of a STAC API that isn't known by name also its own collections.
     bbox : (west, south, east, north), optional
@@ -134,6 +136,8 @@ def _remote_items(
 ) -> list[pystac.Item]:
     if source in PRESETS:
         return preset_items(PRESETS[source], level=_level(collection), bbox=bbox, datetime=datetime)
+    if source.rstrip("/").endswith(".zarr"):
+        return [eopf.eopf_item(source)]
     if is_api(source):
         return address_items(source, collection=collection, bbox=bbox, datetime=datetime)
     return _static_items(source)
@@ -144,7 +148,10 @@ def _items(path: Path, *, level: Level | None, offset: float | None, acquired: d
         return _static_items(path)
     if path.is_file() and path.suffix != ".zip":
         raise ArgumentError(f"source={str(path)!r} is a file of another kind; give {_READ_TODAY}.")
-    items = safe_items(path, offset=offset)
+    zarrs = eopf.stores(path) if path.is_dir() else []
+    if path in zarrs:
+        return [eopf.eopf_item(path)]
+    items = safe_items(path, offset=offset) + [eopf.eopf_item(store) for store in zarrs]
     if items or path.is_file():
         return items
     for name in _CATALOGUES:

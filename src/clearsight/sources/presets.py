@@ -13,17 +13,14 @@ from typing import Final, Literal
 
 from clearsight.bands import BANDS, Level
 from clearsight.errors import ArgumentError
-from clearsight.sources._stores import COPERNICUS, EARTH_SEARCH_JP2, GOOGLE, PLANETARY_COMPUTER, Store
+from clearsight.sources._stores import COPERNICUS, EARTH_SEARCH_JP2, PLANETARY_COMPUTER, Store
 
-Kind = Literal["api", "safe bucket"]
-"""A STAC API, or a bucket of SAFE products without any catalogue."""
-
-OffsetRule = Literal["flag", "baseline", "declared", "product metadata"]
+OffsetRule = Literal["flag", "baseline", "declared"]
 """Where a provider tells the radiometric offset that is still to be applied.
 
 ``flag``: ``earthsearch:boa_offset_applied`` says whether the pixels are shifted already; where it doesn't, as
 ``baseline``. ``baseline``: the pixels are ESA's, so the processing baseline decides (04.00 and later: −1000).
-``declared``: ``raster:bands`` or ``raster:offset`` of each asset. ``product metadata``: the product's own XML.
+``declared``: ``raster:bands`` or ``raster:offset`` of each asset.
 """
 
 IdRule = Literal["datatake, datastrip, tile", "datatake, tile"]
@@ -36,9 +33,8 @@ class Preset:
 
     name: str
     """What ``search`` takes."""
-    kind: Kind
     url: str
-    """Landing page of the STAC API; or the bucket."""
+    """Landing page of the STAC API."""
     collections: Mapping[Level, str]
     """The provider's name of the collection of each level."""
     offset: OffsetRule
@@ -83,7 +79,6 @@ PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
         for preset in (
             Preset(
                 name="earth-search",
-                kind="api",
                 url=_EARTH_SEARCH,
                 collections=MappingProxyType({"L1C": "sentinel-2-l1c", "L2A": "sentinel-2-l2a"}),
                 offset="flag",
@@ -93,7 +88,6 @@ PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
             ),
             Preset(
                 name="earth-search-c1",
-                kind="api",
                 url=_EARTH_SEARCH,
                 collections=MappingProxyType({"L2A": "sentinel-2-c1-l2a"}),
                 offset="flag",
@@ -102,7 +96,6 @@ PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
             ),
             Preset(
                 name="copernicus",
-                kind="api",
                 url="https://stac.dataspace.copernicus.eu/v1",
                 collections=MappingProxyType({"L1C": "sentinel-2-l1c", "L2A": "sentinel-2-l2a"}),
                 offset="baseline",
@@ -112,7 +105,6 @@ PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
             ),
             Preset(
                 name="planetary-computer",
-                kind="api",
                 url="https://planetarycomputer.microsoft.com/api/stac/v1",
                 collections=MappingProxyType({"L2A": "sentinel-2-l2a"}),
                 offset="baseline",
@@ -122,21 +114,11 @@ PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
             ),
             Preset(
                 name="eopf",
-                kind="api",
                 url="https://stac.core.eopf.eodc.eu",
                 collections=MappingProxyType({"L1C": "sentinel-2-l1c", "L2A": "sentinel-2-l2a"}),
                 offset="declared",
                 ids="datatake, tile",
                 assets=_BY_BAND_AND_SIZE,
-            ),
-            Preset(
-                name="google",
-                kind="safe bucket",
-                url="https://storage.googleapis.com/gcp-public-data-sentinel-2",
-                collections=MappingProxyType({"L1C": "tiles", "L2A": "L2/tiles"}),
-                offset="product metadata",
-                ids="datatake, datastrip, tile",
-                stores=(GOOGLE,),
             ),
         )
     }
