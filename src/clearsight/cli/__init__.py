@@ -15,7 +15,7 @@ import cyclopts
 from cyclopts import Parameter
 
 import clearsight
-from clearsight.cli._archive import info, score
+from clearsight.cli._archive import index, info, score
 from clearsight.cli._composite import composite
 from clearsight.cli._console import note, tell
 from clearsight.cli._imagery import demo, search, simulate
@@ -28,7 +28,7 @@ app: Final = cyclopts.App(
     version=clearsight.__version__,
     default_parameter=Parameter(negative_iterable=()),
 )
-for command in (demo, simulate, search, score, composite, info, view):
+for command in (demo, simulate, search, score, composite, info, index, view):
     app.command(command)
 
 

@@ -100,6 +100,17 @@ def info(
         say.print(f"missing: {lack.tile} {lack.item_id}: {lack.reason}")
 
 
+def index(path: Annotated[Path, Parameter(help="An archive of scores.")], /) -> None:
+    """Bring an archive's index (stac-geoparquet, one file per tile) up to date; only what has changed is read.
+
+    Example: clearsight index archive
+    """
+    from clearsight.index import refresh_index
+
+    done = refresh_index(path)
+    say.print(f"{done.items} items; {done.read} read, {len(done.tiles)} tiles written: {path / 'index'}")
+
+
 def _one_level(items: list[pystac.Item], level: str | None) -> list[pystac.Item]:
     """L1C where both levels are there and none was asked for: the scores belong to the L1C image."""
     levels = {str(item.properties.get("processing:level")) for item in items}
