@@ -18,6 +18,7 @@ import clearsight
 from clearsight.cli._archive import index, info, score
 from clearsight.cli._composite import composite
 from clearsight.cli._console import note, tell
+from clearsight.cli._evaluate import evaluate
 from clearsight.cli._imagery import demo, search, simulate
 from clearsight.cli._view import view
 from clearsight.errors import ClearsightError, ClearsightWarning
@@ -28,7 +29,7 @@ app: Final = cyclopts.App(
     version=clearsight.__version__,
     default_parameter=Parameter(negative_iterable=()),
 )
-for command in (demo, simulate, search, score, composite, info, index, view):
+for command in (demo, simulate, search, score, composite, info, index, view, evaluate):
     app.command(command)
 
 
