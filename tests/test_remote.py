@@ -230,7 +230,7 @@ SIGNED = "?se=2026-01-01&sp=r&sig=SeCrEt%2Bsignature%3D"
 
 
 @pytest.mark.parametrize("fault", ["none", "truncate", "reset", "503", "403"])
-@pytest.mark.parametrize("after", [0, 1, 2])
+@pytest.mark.parametrize("after", [0, 2])
 def test_a_signature_is_nowhere_to_be_read(
     server: Server,
     fault: str,
