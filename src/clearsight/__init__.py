@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from clearsight.mosaic import write_mosaic as write_mosaic
     from clearsight.scoring import score as score
     from clearsight.sources import search as search
+    from clearsight.sources import search_scores as search_scores
     from clearsight.stack import load as load
     from clearsight.viewer import view as view
 
@@ -34,6 +35,7 @@ _HOME = {
     "produce": "archive",
     "score": "scoring",
     "search": "sources",
+    "search_scores": "sources",
     "view": "viewer",
     "write_mosaic": "mosaic",
 }
@@ -49,6 +51,7 @@ __all__ = [
     "produce",
     "score",
     "search",
+    "search_scores",
     "view",
     "write_mosaic",
 ]

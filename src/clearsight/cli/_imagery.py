@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 from cyclopts import Parameter
 from rich.table import Table
 
 import clearsight
 from clearsight.cli._console import BBOX_HELP, DATETIME_HELP, Bbox, progress_bars, say
+
+PLACES_HELP: Final = (
+    "A SAFE folder or zip, an EOPF Zarr store, a folder of them, a folder of band files, a STAC catalogue or API, or a "
+    "provider: earth-search, earth-search-c1, copernicus (its S3 keys in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY), "
+    "planetary-computer, eopf."
+)
 
 
 def demo(*, out: Annotated[Path, Parameter(help="Folder to write to.")] = Path("clearsight-demo")) -> None:
@@ -52,18 +58,20 @@ def simulate(
 
 
 def search(
-    source: Annotated[
-        str, Parameter(help="A SAFE folder or zip, a folder of them, a folder of band files, or a STAC catalogue.")
-    ],
+    source: Annotated[str, Parameter(help=PLACES_HELP)],
     /,
     *,
     collection: Annotated[str | None, Parameter(help="sentinel-2-l1c or sentinel-2-l2a.")] = None,
     bbox: Annotated[Bbox | None, Parameter(help=BBOX_HELP)] = None,
     datetime: Annotated[str | None, Parameter(help=DATETIME_HELP)] = None,
 ) -> None:
-    """List the Sentinel-2 items of a folder or a catalogue.
+    """List the Sentinel-2 items of a folder, a catalogue or a provider.
 
     Example: clearsight search archive-in --datetime 2021-06-01/2021-06-30
+
+    Example: clearsight search earth-search --collection sentinel-2-l2a --bbox 13.0 52.3 13.2 52.4 --datetime 2023-06
+
+    Example: clearsight search https://host/stac/v1 --collection sentinel-2-l1c --datetime 2023-06
     """
     items = clearsight.search(source, collection=collection, bbox=bbox, datetime=datetime)
     table = Table("time", "level", "tile", "baseline", "system:index", "id")
