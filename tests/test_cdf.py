@@ -114,3 +114,40 @@ def test_thick_cloud_stays_below_the_threshold_however_common_it_is(cloudy):
 def test_recurring_terrain_shadow_gains_on_its_score():
     shaded = np.full((50, 1), 0.45, dtype=np.float32)
     assert rank(shaded, histogram(shaded)).min() > 0.6
+
+
+@settings(max_examples=50)
+@given(
+    past=hnp.arrays(np.float32, (12, 3), elements=st.floats(0, 1, width=32)),
+    ladder=st.lists(st.floats(0, 1, width=32), min_size=2, max_size=6),
+)
+def test_cs_cdf_is_monotone_in_cs_whatever_the_history(past, ladder):
+    ordered = np.sort(np.float32(ladder))[:, None].repeat(3, axis=1)
+    ranked = rank(ordered, histogram(past))
+    assert (np.diff(ranked, axis=0) >= 0).all()
+    assert ((ranked >= 0) & (ranked <= 1)).all()
+
+
+@settings(max_examples=30)
+@given(frames=st.integers(1, 200), seed=st.integers(0, 1000))
+def test_permanently_clear_desert_saturates_at_one(frames, seed):
+    cs = np.random.default_rng(seed).uniform(0.86, 1.0, (frames, 4)).astype(np.float32)
+    assert (rank(cs, histogram(cs)) == 1).all()
+
+
+@settings(max_examples=30)
+@given(shaded=st.floats(0.45, 0.6), share=st.floats(0.3, 0.6), seed=st.integers(0, 1000))
+def test_recurring_terrain_shadow_ranks_above_its_score_and_a_cloud_shadow_does_not(shaded, share, seed):
+    """What returns every winter is as clear as the place gets then; the same score once is a cloud's shadow."""
+    rng = np.random.default_rng(seed)
+    winter = rng.random(120) < share
+    terrain = np.where(winter, shaded + rng.normal(0, 0.02, 120), rng.uniform(0.9, 1, 120)).clip(0, 1)
+    open_ground = rng.uniform(0.9, 1, 120)
+    history = np.stack([terrain, open_ground], axis=1).astype(np.float32)
+    score = np.full((1, 2), shaded, np.float32)
+    recurring, once = rank(score, histogram(history))[0]
+    prior = rank(score[:, :1], np.zeros((NODES, 1), np.float32)).item()
+    assert recurring > once
+    # It gains on what the same score is worth at a place of which nothing is known; a single shadow loses.
+    assert recurring - once > 0.1
+    assert once < prior

@@ -75,3 +75,7 @@ def test_what_is_not_there_is_told(tmp_path, archive):
         refresh_index(tmp_path)
     with pytest.raises(ArgumentError, match="refresh_index"):
         search_index(archive)
+    refresh_index(archive)
+    with pytest.raises(ArgumentError, match="datetime='spring'"):
+        search_index(archive, datetime="spring")
+    assert len(search_index(archive, datetime="2023-03-05T00:00:00Z/..")) == 1
