@@ -43,6 +43,9 @@ _FORCED: Final = {
     "GDAL_NUM_THREADS": "1",
 }
 
+_NOT_THE_USERS: Final = {("GDAL_HTTP_MAX_RETRY", "10"), ("GDAL_HTTP_RETRY_DELAY", "0.5")}
+"""What odc-loader puts into the ``rasterio.Env`` of its threads: eleven tries, which take minutes, for a busy server."""
+
 _OWN_AUTHORISATION: Final = (
     "GDAL_HTTP_HEADERS",
     "GDAL_HTTP_HEADER_FILE",
@@ -288,18 +291,21 @@ def _settings(patient: Patience) -> dict[str, str]:
     ours = {
         # The folder of a file isn't listed, nor searched for companions.
         "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
+        "GDAL_HTTP_LOW_SPEED_LIMIT": "1000",
+    }
+    return {name: value for name, value in ours.items() if _chosen(name) is None} | {
         "GDAL_HTTP_MAX_RETRY": f"{patient.retries}",
         "GDAL_HTTP_RETRY_DELAY": f"{patient.pause}",
         "GDAL_HTTP_CONNECTTIMEOUT": f"{patient.connecting:g}",
         "GDAL_HTTP_LOW_SPEED_TIME": f"{patient.silence:g}",
-        "GDAL_HTTP_LOW_SPEED_LIMIT": "1000",
     }
-    return {name: value for name, value in ours.items() if _chosen(name) is None}
 
 
 def _chosen(name: str) -> str | None:
     """Value of an option of GDAL's that the user has set, in a ``rasterio.Env`` or in the environment."""
     options = rasterio.env.getenv() if rasterio.env.hasenv() else {}
+    if (name, str(options.get(name))) in _NOT_THE_USERS:
+        options = {}
     value = options.get(name, os.environ.get(name))
     return None if value is None else str(value)
 
