@@ -14,9 +14,11 @@ export class Strip {
 
   constructor(private store: Store, private host: HTMLElement, private choose: (frame: string) => void) {
     let month = "";
-    for (const frame of store.catalogue.frames) {
+    const { frames } = store.catalogue;
+    for (const [number, frame] of frames.entries()) {
       const mine = frame.time.slice(0, 7);
-      host.append(this.bar(frame, mine === month ? "" : label(mine, month)));
+      const roomy = frames[number + 1]?.time.slice(0, 7) === mine;
+      host.append(this.bar(frame, mine === month ? "" : label(mine, month, roomy)));
       month = mine;
     }
     store.listen((_, changed) => {
@@ -77,7 +79,8 @@ export class Strip {
   }
 }
 
-function label(month: string, before: string): string {
+/** The month's name; with the year where a year begins and there is room. */
+function label(month: string, before: string, roomy: boolean): string {
   const name = MONTHS[Number(month.slice(5)) - 1] ?? "";
-  return month.slice(0, 4) === before.slice(0, 4) ? name : `${name} ’${month.slice(2, 4)}`;
+  return month.slice(0, 4) === before.slice(0, 4) || !roomy ? name : `${name} ’${month.slice(2, 4)}`;
 }
