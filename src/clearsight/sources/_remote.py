@@ -44,7 +44,7 @@ _FORCED: Final = {
 }
 
 _NOT_THE_USERS: Final = {("GDAL_HTTP_MAX_RETRY", "10"), ("GDAL_HTTP_RETRY_DELAY", "0.5")}
-"""What odc-loader puts into the ``rasterio.Env`` of its threads: eleven tries, which take minutes, for a busy server."""
+"""What odc-loader puts into the ``rasterio.Env`` of its threads: eleven tries, minutes for a busy server."""
 
 _OWN_AUTHORISATION: Final = (
     "GDAL_HTTP_HEADERS",
