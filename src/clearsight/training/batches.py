@@ -184,7 +184,7 @@ def _other(ten: Array, twenty: Array) -> Ground:
 
 
 def _view(facts: dict[str, NDArray[np.generic]], frame: int, *, turn: tuple[bool, ...], known: bool) -> View | None:
-    if not known:
+    if not known or not np.isfinite([float(facts[name][frame]) for name in ("sun_zenith", "sun_azimuth")]).all():
         return None
     azimuth = np.radians(float(facts["sun_azimuth"][frame]))
     right, down = np.sin(azimuth), -np.cos(azimuth)
@@ -197,7 +197,7 @@ def _view(facts: dict[str, NDArray[np.generic]], frame: int, *, turn: tuple[bool
     return View(
         sun_zenith=float(facts["sun_zenith"][frame]),
         sun_azimuth=float(np.degrees(np.arctan2(right, -down))),
-        view_zenith=float(facts["view_zenith"][frame]),
+        view_zenith=float(np.nan_to_num(facts["view_zenith"][frame], nan=View.view_zenith)),
     )
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import json
 import math
+import multiprocessing
 import os
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -14,7 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, IterableDataset
 
@@ -40,8 +42,10 @@ class Schedule:
     seed: int = 0
     workers: int = 1
     """Processes that make batches."""
-    threads: int = 2
-    """Of the training itself."""
+    processes: int = 2
+    """That train together on one machine, each on batches of its own; their gradients are averaged."""
+    threads: int = 1
+    """Of each of them. Small layers keep one thread busy; several wait for each other."""
     last_rate: float = 0.01
     """Share of the largest learning rate that is left at the end."""
 
@@ -91,43 +95,80 @@ def train(
     Network
         With the averaged weights, ready to look.
     """
+    task = _Task(out, tuple(sources), schedule, widths or Widths(), start)
+    out.mkdir(parents=True, exist_ok=True)
+    if schedule.processes == 1:
+        _work(0, task, progress=progress)
+    else:
+        with tempfile.TemporaryDirectory() as meeting:
+            others = [
+                multiprocessing.get_context("spawn").Process(target=_join, args=(rank, task, meeting))
+                for rank in range(1, schedule.processes)
+            ]
+            for other in others:
+                other.start()
+            _join(0, task, meeting, progress=progress)
+            for other in others:
+                other.join()
+    return load_network(out)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What every process of a training needs to know."""
+
+    out: Path
+    sources: tuple[tuple[Sequence[Path], Draw, int], ...]
+    schedule: Schedule
+    widths: Widths
+    start: Path | None
+
+
+def _join(rank: int, task: _Task, meeting: str, progress: Progress = silent) -> None:
+    """Take part in a training of several processes, which meet at a file."""
+    world = task.schedule.processes
+    distributed.init_process_group("gloo", init_method=f"file://{meeting}/meet", rank=rank, world_size=world)
+    try:
+        _work(rank, task, progress=progress)
+    finally:
+        distributed.destroy_process_group()
+
+
+def _work(rank: int, task: _Task, *, progress: Progress) -> None:
+    schedule = task.schedule
     torch.set_num_threads(schedule.threads)
     torch.manual_seed(schedule.seed)
-    out.mkdir(parents=True, exist_ok=True)
-    widths = widths or Widths()
-    network = Network(widths).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if start is not None:
-        network.load_state_dict(torch.load(start, weights_only=True)["average"])
-    average = Network(widths)
+    network = Network(task.widths).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if task.start is not None:
+        network.load_state_dict(torch.load(task.start, weights_only=True)["average"])
+    average = Network(task.widths)
     average.load_state_dict(network.state_dict())
     optimiser = torch.optim.AdamW(network.parameters(), lr=schedule.rate, weight_decay=1e-3)
-    step, elapsed = _resume(out, network, average, optimiser)
-    _record(out, sources, schedule=schedule, widths=widths, start=start, weights=trainable(network))
-    stream = _Stream(sources, seed=schedule.seed + step)
-    loader = DataLoader(
-        stream, batch_size=None, num_workers=schedule.workers, prefetch_factor=4 if schedule.workers else None
-    )
-    log = _Log(out / "log.csv")
-    began = saved = time.monotonic()
+    step, elapsed = _resume(task.out, network, average, optimiser)
+    keeper = _Keeper(task.out, network, average, optimiser) if rank == 0 else None
+    if keeper is not None:
+        _record(task, weights=trainable(network))
+    stream = _Stream(task.sources, seed=(schedule.seed + step) * 64 + rank)
+    ahead = 4 if schedule.workers else None
+    loader = DataLoader(stream, batch_size=None, num_workers=schedule.workers, prefetch_factor=ahead)
+    began = time.monotonic()
     for batch in loader:
         spent = elapsed + (time.monotonic() - began) / 60
-        if spent >= schedule.minutes:
-            break
         rate = _rate(spent / schedule.minutes, step=step, schedule=schedule)
         for group in optimiser.param_groups:
             group["lr"] = rate
-        losses = _step(network, batch, optimiser)
+        losses = _step(network, batch, optimiser, stop=spent >= schedule.minutes)
+        if losses is None:
+            break
         _follow(average, network, step=step)
         step += 1
-        if step % _LOG_EVERY == 0:
-            log.add(step=step, minutes=spent, rate=rate, losses=losses)
-            progress(int(spent), math.ceil(schedule.minutes), f"training {out.name}")
-        if time.monotonic() - saved > _SAVE_SECONDS:
-            saved = time.monotonic()
-            _save(out, network, average, optimiser, step=step, elapsed=spent)
-    _save(out, network, average, optimiser, step=step, elapsed=max(elapsed, schedule.minutes))
-    progress(math.ceil(schedule.minutes), math.ceil(schedule.minutes), f"training {out.name}")
-    return average.eval()
+        if keeper is not None:
+            keeper.note(step=step, minutes=spent, rate=rate, losses=losses)
+            if step % _LOG_EVERY == 0:
+                progress(int(spent), math.ceil(schedule.minutes), f"training {task.out.name}")
+    if keeper is not None:
+        keeper.save(step=step, minutes=max(elapsed, schedule.minutes))
+        progress(math.ceil(schedule.minutes), math.ceil(schedule.minutes), f"training {task.out.name}")
 
 
 def load_network(folder: Path) -> Network:
@@ -148,10 +189,12 @@ def losses_of(network: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]
     truth = batch["cs"][:, None]
     seen = ~torch.isnan(truth)
     score, truth = score[seen], truth[seen]
+    # Mined clips have no causes, and some have no label at all: a mean over nothing would be NaN, and stay in the weights.
+    pixels, told = max(truth.numel(), 1), max(int((batch["cause"] >= 0).sum()), 1)
     return {
-        "entropy": functional.binary_cross_entropy_with_logits(score, truth),
-        "distance": functional.l1_loss(torch.sigmoid(score), truth),
-        "cause": functional.cross_entropy(cause, batch["cause"], ignore_index=-1),
+        "entropy": functional.binary_cross_entropy_with_logits(score, truth, reduction="sum") / pixels,
+        "distance": functional.l1_loss(torch.sigmoid(score), truth, reduction="sum") / pixels,
+        "cause": functional.cross_entropy(cause, batch["cause"], ignore_index=-1, reduction="sum") / told,
         "prior": functional.cross_entropy(prior, batch["prior"]),
     }
 
@@ -159,15 +202,35 @@ def losses_of(network: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]
 _WEIGHTS: Final = {"entropy": 1.0, "distance": 1.0, "cause": 0.15, "prior": 0.05}
 
 
-def _step(network: nn.Module, batch: dict[str, Tensor], optimiser: torch.optim.Optimizer) -> dict[str, float]:
+def _step(
+    network: nn.Module, batch: dict[str, Tensor], optimiser: torch.optim.Optimizer, *, stop: bool
+) -> dict[str, float] | None:
+    """One step of all processes; None once one of them has to stop."""
     network.train()
     losses = losses_of(network, batch)
     total = torch.stack([_WEIGHTS[name] * loss for name, loss in losses.items()]).sum()
     optimiser.zero_grad(set_to_none=True)
     total.backward()  # type: ignore[no-untyped-call]
+    if _together(network, stop=stop):
+        return None
     nn.utils.clip_grad_norm_(network.parameters(), 1.0)
     optimiser.step()
     return {name: float(loss.detach()) for name, loss in losses.items()}
+
+
+def _together(network: nn.Module, *, stop: bool) -> bool:
+    """Average the gradients of all processes; True if any of them has to stop."""
+    if not distributed.is_initialized():
+        return stop
+    gradients = [weight.grad for weight in network.parameters() if weight.grad is not None]
+    flat = torch.cat([gradient.reshape(-1) for gradient in gradients] + [torch.tensor([float(stop)])])
+    distributed.all_reduce(flat)
+    flat /= distributed.get_world_size()
+    start = 0
+    for gradient in gradients:
+        gradient.copy_(flat[start : start + gradient.numel()].view_as(gradient))
+        start += gradient.numel()
+    return bool(flat[-1] > 0)
 
 
 def _follow(average: nn.Module, network: nn.Module, *, step: int) -> None:
@@ -196,44 +259,44 @@ def _resume(out: Path, network: nn.Module, average: nn.Module, optimiser: torch.
     return int(state["step"]), float(state["elapsed"])
 
 
-def _save(
-    out: Path, network: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer, *, step: int, elapsed: float
-) -> None:
-    state = {
-        "network": network.state_dict(), "average": average.state_dict(), "optimiser": optimiser.state_dict(),
-        "step": step, "elapsed": elapsed,
-    }  # fmt: skip
-    part = out / f".checkpoint.{os.getpid()}"
-    torch.save(state, part)
-    part.replace(out / "checkpoint.pt")
+class _Keeper:
+    """Keeps what a training has reached: checkpoints, and one line of ``log.csv`` for every so many steps."""
+
+    def __init__(self, out: Path, network: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer) -> None:
+        self.out = out
+        self.parts = {"network": network, "average": average, "optimiser": optimiser}
+        self.columns = ("step", "minutes", "rate", *_WEIGHTS)
+        self.saved = time.monotonic()
+        if not (out / "log.csv").exists():
+            (out / "log.csv").write_text(",".join(self.columns) + "\n")
+
+    def note(self, *, step: int, minutes: float, rate: float, losses: dict[str, float]) -> None:
+        """Log now and then, save now and then."""
+        if step % _LOG_EVERY == 0:
+            with (self.out / "log.csv").open("a", newline="") as file:
+                row = {"step": step, "minutes": f"{minutes:.2f}", "rate": f"{rate:.6f}"}
+                row |= {name: f"{loss:.4f}" for name, loss in losses.items()}
+                csv.DictWriter(file, self.columns).writerow(row)
+        if time.monotonic() - self.saved > _SAVE_SECONDS:
+            self.saved = time.monotonic()
+            self.save(step=step, minutes=minutes)
+
+    def save(self, *, step: int, minutes: float) -> None:
+        """Write a checkpoint, as a whole or not at all."""
+        state: dict[str, Any] = {name: part.state_dict() for name, part in self.parts.items()}
+        part = self.out / f".checkpoint.{os.getpid()}"
+        torch.save(state | {"step": step, "elapsed": minutes}, part)
+        part.replace(self.out / "checkpoint.pt")
 
 
-def _record(
-    out: Path, sources: Sequence[tuple[Sequence[Path], Draw, int]], *, schedule: Schedule, widths: Widths,
-    start: Path | None, weights: int,
-) -> None:  # fmt: skip
+def _record(task: _Task, *, weights: int) -> None:
     """What this training is, for people and for `load_network`."""
-    described = [
+    sources = [
         {"banks": [folder.name for folder in folders], "turns": turns, **asdict(draw)}
-        for folders, draw, turns in sources
+        for folders, draw, turns in task.sources
     ]
     record = {
-        "schedule": asdict(schedule), "widths": asdict(widths), "weights": weights, "sources": described,
-        "start": start.parent.name if start else None, "torch": torch.__version__,
+        "schedule": asdict(task.schedule), "widths": asdict(task.widths), "weights": weights, "sources": sources,
+        "start": task.start.parent.name if task.start else None, "torch": torch.__version__,
     }  # fmt: skip
-    (out / "record.json").write_text(json.dumps(record, indent=2) + "\n")
-
-
-class _Log:
-    """One line of ``log.csv`` for every so many steps."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.columns = ("step", "minutes", "rate", *_WEIGHTS)
-        if not path.exists():
-            path.write_text(",".join(self.columns) + "\n")
-
-    def add(self, *, step: int, minutes: float, rate: float, losses: dict[str, float]) -> None:
-        with self.path.open("a", newline="") as file:
-            row = {"step": step, "minutes": f"{minutes:.2f}", "rate": f"{rate:.6f}"}
-            csv.DictWriter(file, self.columns).writerow(row | {name: f"{loss:.4f}" for name, loss in losses.items()})
+    (task.out / "record.json").write_text(json.dumps(record, indent=2) + "\n")
