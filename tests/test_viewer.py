@@ -8,6 +8,7 @@ import json
 import math
 import shutil
 import threading
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+import rasterio.errors
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -71,8 +73,11 @@ def tile_at(library: Library, z: int) -> MapTile:
 
 
 def picture(content: bytes) -> np.ndarray:
-    with rasterio.open(io.BytesIO(content)) as file:
-        return np.moveaxis(file.read(), 0, -1)
+    with warnings.catch_warnings():
+        # A picture has no place on the earth.
+        warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
+        with rasterio.open(io.BytesIO(content)) as file:
+            return np.moveaxis(file.read(), 0, -1)
 
 
 def path_of(kind: str, tile: MapTile, **query: object) -> str:
@@ -130,10 +135,11 @@ def test_a_map_pixel_is_projected_within_a_tenth_of_a_pixel(library, z):
     box = tile_at(library, z).geobox()
     grid = next(iter(library.grids.values()))
     rows, columns = _positions(grid, box)
-    there = np.random.default_rng(1).integers(0, 512, (40, 2))
-    for row, column in there:
-        x, y = box.transform * (column + 0.5, row + 0.5)
-        exact = ~grid.transform * Transformer.from_crs("EPSG:3857", str(grid.crs), always_xy=True).transform(x, y)
+    for row, column in np.random.default_rng(1).integers(0, 512, (40, 2)):
+        there, back = box.transform, ~grid.transform
+        x, y = there.c + there.a * (column + 0.5), there.f + there.e * (row + 0.5)
+        x, y = Transformer.from_crs("EPSG:3857", str(grid.crs), always_xy=True).transform(x, y)
+        exact = back.c + back.a * x, back.f + back.e * y
         assert abs(exact[0] - columns[row, column] - 0.5) <= 0.6
         assert abs(exact[1] - rows[row, column] - 0.5) <= 0.6
 
@@ -195,7 +201,7 @@ def test_a_masked_scene_is_the_scene_where_it_scores_well(client, library, tile,
 
 
 def test_a_stretch_and_other_bands_change_the_picture(client, library, tile):
-    frame = next(iter(library.frames))
+    frame = max(library.frames.values(), key=lambda frame: frame.clear_share("cs", 0.6)).id
     pictures = {
         client.get(path_of("scene", tile, frame=frame, **query)).content
         for query in ({}, {"high": 4000}, {"bands": "B08,B04,B03"}, {"bands": "B11"})
@@ -558,7 +564,7 @@ def test_in_a_notebook_it_shows_itself(season):
 
 
 def test_what_is_no_archive_is_told(tmp_path, season):
-    with pytest.raises(ArgumentError, match="collection.json"):
+    with pytest.raises(ArgumentError, match=r"collection\.json"):
         open_library(tmp_path)
     empty = tmp_path / "catalog.json"
     empty.write_text('{"type": "Catalog", "id": "x", "stac_version": "1.0.0", "description": "x", "links": []}')

@@ -241,9 +241,11 @@ def _window(library: Library, box: tuple[float, float, float, float]) -> tuple[s
     for tile, grid in library.grids.items():
         transformer = Transformer.from_crs("EPSG:4326", str(grid.crs), always_xy=True)
         west, south, east, north = transformer.transform_bounds(*box, densify_pts=21)
-        (left, top), (right, bottom) = (~grid.transform * corner for corner in ((west, north), (east, south)))
-        if not all(map(math.isfinite, (left, top, right, bottom))):
+        if not all(map(math.isfinite, (west, south, east, north))):
             continue
+        back = ~grid.transform
+        left, right = (back.c + back.a * side for side in (west, east))
+        top, bottom = (back.f + back.e * side for side in (north, south))
         rows = slice(max(math.floor(top), 0), min(math.ceil(bottom), grid.shape.y))
         columns = slice(max(math.floor(left), 0), min(math.ceil(right), grid.shape.x))
         pixels = max(rows.stop - rows.start, 0) * max(columns.stop - columns.start, 0)

@@ -313,7 +313,8 @@ def _native_place(whole: GeoBox, lon: float, lat: float) -> tuple[GeoBox, int, i
     east, north = transformer.transform(lon, lat)
     if not (math.isfinite(east) and math.isfinite(north)):
         return None
-    column, row = (math.floor(number) for number in ~whole.transform * (east, north))
+    back = ~whole.transform
+    column, row = math.floor(back.c + back.a * east), math.floor(back.f + back.e * north)
     if not (0 <= row < whole.shape.y and 0 <= column < whole.shape.x):
         return None
     top, left = row // _CHUNK * _CHUNK, column // _CHUNK * _CHUNK
