@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import xarray as xr
 
-from clearsight import cdf, projection
+from clearsight import cdf, model, projection
 from clearsight.bands import BANDS, LEVELS, NODATA_DN, REQUIRED_BANDS, Level
 from clearsight.errors import ArgumentError, MissingBandError
+from clearsight.model import CAUSES, View, load_model
 from clearsight.reference import Dates, FloatArray
 
-DEFAULT_MODEL: Final = "projection"
-MODELS: Final = ("projection",)
-"""Names that `score` takes as ``model``."""
+PROJECTION: Final = "projection"
+"""Name of the scorer without learned weights."""
+DEFAULT_MODEL: Final = PROJECTION
+MODELS: Final = (model.SHIPPED, PROJECTION)
+"""Names that `score` takes as ``model``, beside the path of an ONNX file."""
 
 _CDF_PIXELS: Final = 32_768
 _DIMS: Final = ("time", "y", "x")
@@ -34,7 +39,8 @@ def score(stack: xr.Dataset, *, level: Level = "L1C", model: str | None = None, 
     level : {"L1C", "L2A"}
         Top-of-atmosphere or surface reflectance.
     model : str, optional
-        Default ``"projection"``, the scorer without learned weights.
+        Name of shipped weights (default ``"clearsight-1"``), the path of an ONNX file that `clearsight train` has
+        exported, or ``"projection"``, the scorer without learned weights.
     context : bool
         Compare each pixel with its clear reference from the other frames.
 
@@ -44,12 +50,21 @@ def score(stack: xr.Dataset, *, level: Level = "L1C", model: str | None = None, 
         ``cs`` and ``cs_cdf``: float32 in [0, 1], dims ``(time, y, x)``, NaN = nodata, which is every pixel that any
         band of the stack lacks at that time. 0.6 and more is worth using for most work. ``no_context`` ``(time,)``:
         share of a frame's valid pixels that had no clear reference; 1 without context, or without a valid pixel.
-        Coordinates as in ``stack``. Lazy (dask) where ``stack`` is lazy, with the same values.
+        ``cause`` (not from the projection scorer): uint8, why a pixel is what it is; ``flag_meanings`` in its
+        attributes. Coordinates as in ``stack``. Lazy (dask) where ``stack`` is lazy, with the same values (a learned
+        score up to 1/200).
+
+    Notes
+    -----
+    Coordinates ``sun_azimuth`` and ``sun_elevation`` along time (degrees; `load` sets them) tell a learned model where
+    shadows fall; it works without.
 
     Raises
     ------
     MissingBandError
         B02, B03 or B04 isn't there.
+    ModelError
+        ``model`` isn't a model.
     ArgumentError
         Any other argument that can't be used; the message says which and why.
 
@@ -66,19 +81,67 @@ def score(stack: xr.Dataset, *, level: Level = "L1C", model: str | None = None, 
     array([[1., 1.],
            [0., 1.]], dtype=float32)
     """
-    names = _checked(stack, level=level, model=model)
+    names = _checked(stack, level=level)
+    how = _How(model or DEFAULT_MODEL, level, names, stack["time"].values, _views(stack), _pixel(stack), context)
+    if how.model != PROJECTION:
+        load_model(how.model)  # a lazy score shouldn't fail late
     bands = {name: _reflectance(stack[name]) for name in names}
-    dates: Dates = stack["time"].values
     if any(band.chunks is not None for band in bands.values()):
-        planes = _lazy(bands, level=level, dates=dates, context=context)
+        planes = _lazy(bands, how)
     else:
-        planes = _kernel(
-            *(band.data for band in bands.values()), names=names, level=level, dates=dates, context=context
-        )
-    return _labelled(planes, stack, bands[names[0]])
+        planes = _kernel(*(band.data for band in bands.values()), how=how)
+    return _labelled(planes, stack, bands[names[0]], with_cause=how.model != PROJECTION)
 
 
-def _checked(stack: xr.Dataset, *, level: str, model: str | None) -> tuple[str, ...]:
+@dataclass(frozen=True, eq=False)
+class _How:
+    """How frames are scored: all but their pixels."""
+
+    model: str
+    level: Level
+    names: tuple[str, ...]
+    """Bands, in the order of the arrays."""
+    dates: Dates
+    views: Sequence[View | None]
+    pixel: float
+    """Metres."""
+    context: bool
+
+
+def reach(name: str | None = None) -> int:
+    """Pixels around a window that its scores depend on.
+
+    Windows of a learned model must also start at multiples of `clearsight.model.ALIGN`.
+
+    Examples
+    --------
+    >>> reach("projection")
+    3
+    """
+    return projection.HALO if name == PROJECTION else model.HALO
+
+
+def _views(stack: xr.Dataset) -> list[View | None]:
+    """Where the sun stood, as far as the stack tells."""
+    if not {"sun_azimuth", "sun_elevation"} <= set(stack.coords):
+        return [None] * stack.sizes["time"]
+    pairs = zip(np.ravel(stack["sun_azimuth"]), np.ravel(stack["sun_elevation"]), strict=True)
+    return [
+        View(90.0 - float(elevation), float(azimuth)) if np.isfinite(azimuth + elevation) else None
+        for azimuth, elevation in pairs
+    ]
+
+
+def _pixel(stack: xr.Dataset) -> float:
+    """Size of a pixel in metres, 10 where the stack doesn't tell; degrees count as at the equator."""
+    x = stack.coords.get("x")
+    if x is None or x.size < 2 or x.dtype.kind != "f":
+        return 10.0
+    step = abs(float(x[1] - x[0]))
+    return float(np.clip(step if step > 0.5 else step * 111_320, 5.0, 120.0))
+
+
+def _checked(stack: xr.Dataset, *, level: str) -> tuple[str, ...]:
     """Names of the bands to score, in the order of `BANDS`; raises if anything can't be used."""
     if not isinstance(stack, xr.Dataset):
         raise ArgumentError(
@@ -86,8 +149,6 @@ def _checked(stack: xr.Dataset, *, level: str, model: str | None) -> tuple[str, 
         )
     if level not in LEVELS:
         raise ArgumentError(f"level is {level!r}; expected one of {LEVELS}.")
-    if model is not None and model not in MODELS:
-        raise ArgumentError(f"model is {model!r}; expected one of {MODELS}, or None for {DEFAULT_MODEL!r}.")
     missing = [name for name in REQUIRED_BANDS if name not in stack.data_vars]
     if missing:
         raise MissingBandError(
@@ -130,44 +191,62 @@ def _reflectance(band: xr.DataArray) -> xr.DataArray:
     return reflectance
 
 
-def _kernel(*bands: FloatArray, names: tuple[str, ...], level: Level, dates: Dates, context: bool) -> FloatArray:
-    """Planes (3, time, y, x): cs, cs_cdf, and 1 where a valid pixel had no reference."""
-    cs, alone = projection.score_frames(dict(zip(names, bands, strict=True)), level=level, dates=dates, context=context)
-    planes = np.empty((3, *cs.shape), dtype=np.float32)
-    planes[0] = cs
+def _kernel(*bands: FloatArray, how: _How) -> FloatArray:
+    """Planes (4, time, y, x): cs, cs_cdf, 1 where a valid pixel had no reference, code of the cause."""
+    frames = dict(zip(how.names, bands, strict=True))
+    planes = np.empty((4, *bands[0].shape), dtype=np.float32)
+    if how.model == PROJECTION:
+        planes[0], planes[2] = projection.score_frames(frames, level=how.level, dates=how.dates, context=how.context)
+        planes[3] = CAUSES.index("nodata")
+    else:
+        scored = model.score_frames(
+            load_model(how.model), frames, level=how.level, dates=how.dates, views=how.views, pixel=how.pixel,
+            context=how.context,
+        )  # fmt: skip
+        planes[0], planes[2], planes[3] = scored.cs, scored.alone, scored.cause
+    cs = planes[0]
     # A few rows at a time: the histogram has 21 planes.
     rows = max(1, _CDF_PIXELS // cs.shape[2])
     for start in range(0, cs.shape[1], rows):
         strip = cs[:, start : start + rows]
         planes[1, :, start : start + rows] = cdf.rank(strip, cdf.histogram(strip))
-    planes[2] = alone
     return planes
 
 
-def _lazy(bands: dict[str, xr.DataArray], *, level: Level, dates: Dates, context: bool) -> FloatArray:
+def _lazy(bands: dict[str, xr.DataArray], how: _How) -> FloatArray:
     """`_kernel` on dask arrays: all times in one chunk, space in the chunks of the first band, with a halo."""
     import dask.array as da  # a tenth of a second, which only lazy stacks need
 
-    depth = {0: 0, 1: projection.HALO, 2: projection.HALO}
+    halo = reach(how.model)
+    depth = {0: 0, 1: halo, 2: halo}
     arrays = {name: da.asarray(band.data).rechunk({0: -1}) for name, band in bands.items()}  # type: ignore[no-untyped-call]
     space = next(array for name, array in arrays.items() if bands[name].chunks is not None).chunks
-    halo = [da.overlap.overlap(array.rechunk(space), depth, "none") for array in arrays.values()]  # type: ignore[no-untyped-call]
+    if how.model != PROJECTION:
+        space = (space[0], *(_aligned(sizes) for sizes in space[1:]))
+    outer = [da.overlap.overlap(array.rechunk(space), depth, "none") for array in arrays.values()]  # type: ignore[no-untyped-call]
     planes = da.map_blocks(  # type: ignore[no-untyped-call]
         _kernel,
-        *halo,
-        names=tuple(bands),
-        level=level,
-        dates=dates,
-        context=context,
+        *outer,
+        how=how,
         new_axis=0,
-        chunks=((3,), *halo[0].chunks),
+        chunks=((4,), *outer[0].chunks),
         meta=np.empty((0, 0, 0, 0), dtype=np.float32),
     )
     trimmed: FloatArray = da.overlap.trim_internal(planes, {axis + 1: size for axis, size in depth.items()}, "none")  # type: ignore[no-untyped-call]
     return trimmed
 
 
-def _labelled(planes: FloatArray, stack: xr.Dataset, like: xr.DataArray) -> xr.Dataset:
+def _aligned(sizes: tuple[int, ...]) -> tuple[int, ...]:
+    """Chunks that start where a learned model needs them to, and are no smaller than its reach."""
+    total, unit = sum(sizes), model.ALIGN
+    side = max(-(-max(sizes) // unit) * unit, 2 * model.HALO)
+    ends = [*range(side, total, side), total]
+    if len(ends) > 1 and ends[-1] - ends[-2] < model.HALO:
+        del ends[-2]
+    return tuple(int(size) for size in np.diff([0, *ends]))
+
+
+def _labelled(planes: FloatArray, stack: xr.Dataset, like: xr.DataArray, *, with_cause: bool) -> xr.Dataset:
     """Scores with the coordinates of the stack."""
     cs = xr.DataArray(planes[0], dims=_DIMS)
     alone = xr.DataArray(planes[2], dims=_DIMS)
@@ -175,7 +254,16 @@ def _labelled(planes: FloatArray, stack: xr.Dataset, like: xr.DataArray) -> xr.D
     share = (alone.sum(("y", "x"), dtype="float64") / valid.where(valid > 0)).fillna(1.0)
     cs.attrs = {"long_name": "clear-sky score", "units": "1", "valid_range": [0.0, 1.0]}
     ranked = xr.DataArray(planes[1], dims=_DIMS, attrs={**cs.attrs, "long_name": _CS_CDF_LONG_NAME})
+    made = {"cs": cs, "cs_cdf": ranked}
+    if with_cause:
+        made["cause"] = xr.DataArray(planes[3], dims=_DIMS).astype("uint8")
+        made["cause"].attrs = {
+            "long_name": "why a pixel is what it is",
+            "flag_values": list(range(len(CAUSES))),
+            "flag_meanings": " ".join(cause.replace(" ", "_") for cause in CAUSES),
+        }
     if "grid_mapping" in like.attrs:
-        cs.attrs["grid_mapping"] = ranked.attrs["grid_mapping"] = like.attrs["grid_mapping"]
-    scores = xr.Dataset({"cs": cs, "cs_cdf": ranked, "no_context": share.astype("float32")})
+        for variable in made.values():
+            variable.attrs["grid_mapping"] = like.attrs["grid_mapping"]
+    scores = xr.Dataset({**made, "no_context": share.astype("float32")})
     return scores.assign_coords(stack.coords)

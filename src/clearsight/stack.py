@@ -190,11 +190,20 @@ def _label(stack: xr.Dataset, items: Sequence[pystac.Item]) -> xr.Dataset:
     spatial = {old: new for old, new in (("latitude", "y"), ("longitude", "x")) if old in stack.dims}
     times = [np.datetime64("NaT", "ns") if item.datetime is None else _numpy(_moment(item)) for item in items]
     labelled = stack.rename(spatial).assign_coords(
-        time=("time", np.array(times, "datetime64[ns]")), id=("time", np.array([_index(item) for item in items], str))
+        time=("time", np.array(times, "datetime64[ns]")),
+        id=("time", np.array([_index(item) for item in items], str)),
+        sun_azimuth=("time", _angles(items, "view:sun_azimuth"), {"units": "degree"}),
+        sun_elevation=("time", _angles(items, "view:sun_elevation"), {"units": "degree"}),
     )
     for variable in labelled.data_vars.values():
         variable.attrs = {"units": "1"}
     return labelled
+
+
+def _angles(items: Sequence[pystac.Item], name: str) -> NDArray[np.float32]:
+    """A property of the items in degrees; NaN where they don't tell it."""
+    values = [item.properties.get(name) for item in items]
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float32)
 
 
 def _numpy(moment: datetime) -> np.datetime64:
