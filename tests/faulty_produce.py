@@ -43,14 +43,14 @@ def run(
                 raise OSError(number, os.strerror(number), str(arguments[0]))
 
     sys.addaudithook(watch)
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     if fault == "limit":
-        resource.setrlimit(resource.RLIMIT_FSIZE, (at, at))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (at, hard))
     told = ""
     try:
         produce([pystac.Item.from_dict(item) for item in items], root, overwrite=overwrite, options=Options(wait=60))
     except ClearsightError as error:
         told = f"{type(error).__name__}: {error}"
-    if fault == "limit":
-        resource.setrlimit(resource.RLIMIT_FSIZE, (-1, -1)) if os.geteuid() == 0 else None
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
     if said:
         Path(said).write_text(f"{count}\n{told}")
