@@ -127,7 +127,7 @@ def _samples(shard: Shard, clip: int, draw: Draw, rng: np.random.Generator) -> l
         label[label == 255] = np.nan
         if draw.pair and len(ten) > 1:
             other = int(rng.choice([index for index in range(len(ten)) if index != frame]))
-            ground = _other(ten[other], twenty[other])
+            ground = in_the_place_of_the_reference(ten[other], twenty[other])
             label = np.minimum(label, np.where(quality[other] == 255, np.nan, quality[other]))
         elif trust is not None and rng.random() < draw.reference:
             # From one frame of context to all of them.
@@ -176,7 +176,7 @@ def _softened(values: Array) -> Array:
     return values
 
 
-def _other(ten: Array, twenty: Array) -> Ground:
+def in_the_place_of_the_reference(ten: Array, twenty: Array) -> Ground:
     """Another frame in the place of the reference: no spread, one frame, no age."""
     support = np.full((8, *twenty.shape[1:]), np.nan, dtype=np.float32)
     support[6] = np.where(np.isnan(ten[0, ::2, ::2]), np.nan, 1.0)
