@@ -83,6 +83,12 @@ class Program:
         score[~np.isfinite(images).all(axis=1)] = np.nan
         return Answer({self.name: score}, seconds)
 
+    @property
+    def folder(self) -> Path:
+        """Folder of the environment, named by what is in it."""
+        name = "_".join(self.requirements).replace("==", "-").replace("[", "-").replace("]", "").replace("/", "")
+        return (self.home or _cache()) / name
+
     def environment(self) -> Path:
         """Python of the peer's environment, which is made if it isn't there.
 
@@ -91,9 +97,7 @@ class Program:
         PeerError
             It can't be made; the message holds what pip said.
         """
-        folder = (self.home or _cache()) / "_".join(self.requirements).replace("==", "-").replace("[", "-").replace(
-            "]", ""
-        )
+        folder = self.folder
         python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
         if not (folder / _READY).exists():
             _log.info("installing %s into %s", self.name, folder)
