@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ from clearsight.model import conditions
 from clearsight.progress import Progress, silent
 from clearsight.reference import trust
 from clearsight.training.bank import FACTS, ORDER, decode, shards_of, surface_of
-from clearsight.training.batches import draw_bands
+from clearsight.training.batches import Shard, draw_bands, open_shard
 from clearsight.training.network import STRIDE, Network
 
 Array = NDArray[np.float32]
@@ -89,41 +89,50 @@ def add_trust(network: Network, folder: Path, *, progress: Progress = silent) ->
         Told of every shard.
     """
     shards = list(shards_of(folder))
-    for number, shard in enumerate(shards):
+    for number, path in enumerate(shards):
         progress(number, len(shards), "trusting frames")
-        arrays = {path.stem: np.load(path, mmap_mode="r") for path in shard.glob("*.npy")}
-        first = json.loads((shard / "clips.json").read_text())["first"]
-        weights = np.stack([_trust(network, arrays, clip, seed=first + clip) for clip in range(len(arrays["facts"]))])
-        part = shard / f".trust.{os.getpid()}"
+        shard = open_shard(path)
+        first = json.loads((path / "clips.json").read_text())["first"]
+        clips = range(len(shard.arrays["facts"]))
+        weights = np.stack([_trust(network, shard, clip, seed=first + clip) for clip in clips])
+        part = path / f".trust.{os.getpid()}"
         with part.open("wb") as file:
             np.save(file, np.rint(255 * weights).astype(np.uint8))
-        part.replace(shard / "trust.npy")
+        part.replace(path / "trust.npy")
+    # What is open has the weights of before.
+    open_shard.cache_clear()
     progress(len(shards), len(shards), "trusting frames")
 
 
-def _trust(network: Network, arrays: dict[str, NDArray[Any]], clip: int, *, seed: int) -> Array:
-    ten, twenty, facts = first_look_inputs(arrays, clip, seed=seed)
+def _trust(network: Network, shard: Shard, clip: int, *, seed: int) -> Array:
+    ten, twenty, facts = first_look_inputs(shard, clip, seed=seed)
     quality = look(network, ten, twenty, facts=facts)
     valid = ~np.isnan(quality)
     return trust(np.nan_to_num(ten[:, 0]), np.nan_to_num(quality), valid)
 
 
-def first_look_inputs(arrays: dict[str, NDArray[Any]], clip: int, *, seed: int) -> tuple[Array, Array, Array]:
+def first_look_inputs(shard: Shard, clip: int, *, seed: int) -> tuple[Array, Array, Array]:
     """Frames of a clip at half the resolution, with a level and bands drawn for it, and their conditions."""
     rng = np.random.default_rng([991, seed])
-    level: Level = "L2A" if rng.random() < 0.45 else "L1C"
-    names = draw_bands(rng, level=level)
-    ten, twenty = frames_of(arrays, clip, level=level, names=names)
-    pixel = float(arrays["facts"][clip, 0, FACTS.index("pixel")])
+    drawn: Level = "L2A" if rng.random() < 0.45 else "L1C"
+    level = shard.level or drawn
+    names = tuple(name for name in draw_bands(rng, level=level) if name in shard.bands)
+    ten, twenty = frames_of(shard.arrays, clip, level=level, names=names, real=shard.level is not None)
+    pixel = float(shard.arrays["facts"][clip, 0, FACTS.index("pixel")])
     told = conditions(names, level=level, pixel=2 * pixel, view=None)
     return halved(ten), halved(twenty), np.repeat(told[None], len(ten), axis=0)
 
 
-def frames_of(arrays: dict[str, NDArray[Any]], clip: int, *, level: Level, names: Sequence[str]) -> tuple[Array, Array]:
-    """All frames of a clip as reflectance, (frame, 4, y, x) and (frame, 9, y/2, x/2), with the bands asked for."""
-    ten = decode(arrays["ten"][clip])
-    twenty = np.concatenate([decode(arrays[name][clip]) for name in ("twenty", "sixty")], axis=1)
-    if level == "L2A":
+def frames_of(
+    arrays: Mapping[str, NDArray[Any]], clip: int, *, level: Level, names: Sequence[str], real: bool = False
+) -> tuple[Array, Array]:
+    """All frames of a clip as reflectance, (frame, 4, y, x) and (frame, 9, y/2, x/2), with the bands asked for.
+
+    Simulated clips are stored as L1C, from which L2A is made; real ones are stored at the level that they have.
+    """
+    ten = decode(np.asarray(arrays["ten"][clip]))
+    twenty = np.concatenate([decode(np.asarray(arrays[name][clip])) for name in ("twenty", "sixty")], axis=1)
+    if level == "L2A" and not real:
         guess = np.asarray(arrays["guess"][clip])
         ten = np.maximum(surface_of(ten, guess[:, :4]), np.float32(1e-4))
         twenty = np.maximum(surface_of(twenty, guess[:, 4:]), np.float32(1e-4))
@@ -133,7 +142,7 @@ def frames_of(arrays: dict[str, NDArray[Any]], clip: int, *, level: Level, names
     return ten, twenty
 
 
-def grounds_of(arrays: dict[str, NDArray[Any]], clip: int, ten: Array, twenty: Array) -> list[Ground]:
+def grounds_of(arrays: Mapping[str, NDArray[Any]], clip: int, ten: Array, twenty: Array) -> list[Ground]:
     """Clear reference of every frame of a clip, by the shard's trust."""
     weight = np.asarray(arrays["trust"][clip], dtype=np.float32) / 255
     dates = np.asarray(arrays["facts"][clip, :, 0], dtype="datetime64[D]").astype("datetime64[s]")

@@ -20,10 +20,10 @@ from clearsight.context import Ground
 from clearsight.errors import ArgumentError
 from clearsight.model import View, conditions
 from clearsight.progress import Progress, silent
-from clearsight.training.bank import FACTS, decode, shards_of
+from clearsight.training.bank import FACTS, shards_of
 from clearsight.training.batches import Shard, in_the_place_of_the_reference, open_shard
 from clearsight.training.network import Network
-from clearsight.training.relabel import look
+from clearsight.training.relabel import frames_of, look
 
 Array = NDArray[np.float32]
 
@@ -51,10 +51,6 @@ def label_by_similarity(network: Network, folder: Path, *, progress: Progress = 
     shards = list(shards_of(folder))
     for number, path in enumerate(shards):
         shard = open_shard(path)
-        if shard.level is None:
-            raise ArgumentError(
-                f"folder={str(folder)!r} holds simulated clips, whose truth is known; give a mined bank."
-            )
         clips = len(shard.arrays["facts"])
         labels = []
         for clip in range(clips):
@@ -69,7 +65,7 @@ def label_by_similarity(network: Network, folder: Path, *, progress: Progress = 
 
 def similarities(network: Network, shard: Shard, clip: int) -> Array:
     """Similarity (frame, other, y, x) of each frame of a clip with every other; NaN on the diagonal and at nodata."""
-    ten, twenty = frames_of_shard(shard, clip)
+    ten, twenty = frames_of(shard.arrays, clip, level=level_of(shard), names=shard.bands, real=True)
     told = conditions_of(shard, clip)
     others = [in_the_place_of_the_reference(ten[j], twenty[j]) for j in range(len(ten))]
     alike = np.full((len(ten), len(ten), *ten.shape[2:]), np.nan, dtype=np.float32)
@@ -109,21 +105,21 @@ def most_alike(alike: Array) -> Array:
     return best
 
 
-def frames_of_shard(shard: Shard, clip: int) -> tuple[Array, Array]:
-    """All frames of a mined clip as reflectance, (frame, 4, y, x) and (frame, 9, y/2, x/2), with all bands it has."""
-    ten = decode(np.asarray(shard.arrays["ten"][clip]))
-    twenty = np.concatenate([decode(np.asarray(shard.arrays[name][clip])) for name in ("twenty", "sixty")], axis=1)
-    return ten, twenty
-
-
 def conditions_of(shard: Shard, clip: int) -> Array:
     """What the network is told of each frame (frame, 20) of a mined clip."""
-    level: Level = shard.level or "L1C"
+    level = level_of(shard)
     out = []
     for frame in range(len(shard.arrays["facts"][clip])):
         facts = dict(zip(FACTS, np.asarray(shard.arrays["facts"][clip, frame], dtype=np.float64), strict=True))
         out.append(conditions(shard.bands, level=level, pixel=float(facts["pixel"]), view=view_of(facts)))
     return np.stack(out)
+
+
+def level_of(shard: Shard) -> Level:
+    """Level of a mined bank's shard."""
+    if shard.level is None:
+        raise ArgumentError("these clips are simulated, and their truth is known; give a bank of mined clips.")
+    return shard.level
 
 
 def view_of(facts: dict[str, Any]) -> View | None:
