@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint clean bench
 .DEFAULT_GOAL := test
 
 $(VENV)/installed: pyproject.toml
@@ -21,6 +21,9 @@ test: $(VENV)/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest
+
+bench: $(VENV)/installed
+	$(BIN)/python bench/evaluate.py
 
 clean:
 	rm -rf $(VENV) demo
