@@ -9,6 +9,7 @@ series that nobody has labelled (Pasquarella et al. 2023, doi:10.1109/CVPRW59228
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -66,7 +67,7 @@ def label_by_similarity(network: Network, folder: Path, *, progress: Progress = 
 def similarities(network: Network, shard: Shard, clip: int) -> Array:
     """Similarity (frame, other, y, x) of each frame of a clip with every other; NaN on the diagonal and at nodata."""
     ten, twenty = frames_of(shard.arrays, clip, level=level_of(shard), names=shard.bands, real=True)
-    told = conditions_of(shard, clip)
+    told = conditions_of(shard, clip, level=level_of(shard), names=shard.bands)
     others = [in_the_place_of_the_reference(ten[j], twenty[j]) for j in range(len(ten))]
     alike = np.full((len(ten), len(ten), *ten.shape[2:]), np.nan, dtype=np.float32)
     for i in range(len(ten)):
@@ -105,13 +106,12 @@ def most_alike(alike: Array) -> Array:
     return best
 
 
-def conditions_of(shard: Shard, clip: int) -> Array:
-    """What the network is told of each frame (frame, 20) of a mined clip."""
-    level = level_of(shard)
+def conditions_of(shard: Shard, clip: int, *, level: Level, names: Sequence[str]) -> Array:
+    """What the network is told of each frame (frame, 20) of a clip that is looked at with these bands."""
     out = []
     for frame in range(len(shard.arrays["facts"][clip])):
         facts = dict(zip(FACTS, np.asarray(shard.arrays["facts"][clip, frame], dtype=np.float64), strict=True))
-        out.append(conditions(shard.bands, level=level, pixel=float(facts["pixel"]), view=view_of(facts)))
+        out.append(conditions(names, level=level, pixel=float(facts["pixel"]), view=view_of(facts)))
     return np.stack(out)
 
 
