@@ -20,6 +20,7 @@ from clearsight.cli._composite import composite
 from clearsight.cli._console import note, tell
 from clearsight.cli._evaluate import evaluate
 from clearsight.cli._imagery import demo, search, simulate
+from clearsight.cli._train import train
 from clearsight.cli._view import view
 from clearsight.errors import ClearsightError, ClearsightWarning
 
@@ -29,7 +30,7 @@ app: Final = cyclopts.App(
     version=clearsight.__version__,
     default_parameter=Parameter(negative_iterable=()),
 )
-for command in (demo, simulate, search, score, composite, info, index, view, evaluate):
+for command in (demo, simulate, search, score, composite, info, index, view, evaluate, train):
     app.command(command)
 
 

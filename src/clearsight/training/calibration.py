@@ -53,6 +53,12 @@ class Answers:
     truth: Array
     """(n,) ``cs``, 0 … 1; of real pixels 1 = usable, 0 = not."""
 
+    def half(self, which: int) -> Answers:
+        """One of two halves, first pixels or last: clips follow one another, so they share hardly a place."""
+        middle = len(self.raw) // 2
+        part = slice(middle) if which == 0 else slice(middle, None)
+        return Answers(self.raw[part], self.truth[part])
+
 
 def answers(network: Network, folder: Path, *, context: bool, clips: int = 64, progress: Progress = silent) -> Answers:
     """Ask a network about simulated clips, each with a level and bands drawn for it.

@@ -20,6 +20,7 @@ from torch import Tensor, distributed, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, IterableDataset
 
+from clearsight.errors import ArgumentError
 from clearsight.progress import Progress, silent
 from clearsight.training.batches import Draw, batches
 from clearsight.training.network import Network, Widths, trainable
@@ -48,6 +49,14 @@ class Schedule:
     """Of each of them. Small layers keep one thread busy; several wait for each other."""
     last_rate: float = 0.01
     """Share of the largest learning rate that is left at the end."""
+    device: str = "cpu"
+    """What computes: ``cpu``, or ``cuda`` with ``processes=1``."""
+
+    def __post_init__(self) -> None:
+        if self.device != "cpu" and self.processes != 1:
+            raise ArgumentError(
+                f"processes={self.processes}: on device={self.device!r} expected 1; only CPUs share work."
+            )
 
 
 class _Stream(IterableDataset[dict[str, np.ndarray[Any, Any]]]):
@@ -138,10 +147,10 @@ def _work(rank: int, task: _Task, *, progress: Progress) -> None:
     schedule = task.schedule
     torch.set_num_threads(schedule.threads)
     torch.manual_seed(schedule.seed)
-    network = Network(task.widths).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = Network(task.widths).to(schedule.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if task.start is not None:
-        network.load_state_dict(torch.load(task.start, weights_only=True)["average"])
-    average = Network(task.widths)
+        network.load_state_dict(torch.load(task.start, weights_only=True, map_location="cpu")["average"])
+    average = Network(task.widths).to(schedule.device)
     average.load_state_dict(network.state_dict())
     optimiser = torch.optim.AdamW(network.parameters(), lr=schedule.rate, weight_decay=1e-3)
     step, elapsed = _resume(task.out, network, average, optimiser)
@@ -157,7 +166,8 @@ def _work(rank: int, task: _Task, *, progress: Progress) -> None:
         rate = _rate(spent / schedule.minutes, step=step, schedule=schedule)
         for group in optimiser.param_groups:
             group["lr"] = rate
-        losses = _step(network, batch, optimiser, stop=spent >= schedule.minutes)
+        here = {name: values.to(schedule.device) for name, values in batch.items()}
+        losses = _step(network, here, optimiser, stop=spent >= schedule.minutes)
         if losses is None:
             break
         _follow(average, network, step=step)
@@ -176,7 +186,7 @@ def load_network(folder: Path) -> Network:
     record = json.loads((folder / "record.json").read_text())
     widths = Widths(stages=tuple(record["widths"]["stages"]), head=record["widths"]["head"])
     network = Network(widths)
-    network.load_state_dict(torch.load(folder / "checkpoint.pt", weights_only=True)["average"])
+    network.load_state_dict(torch.load(folder / "checkpoint.pt", weights_only=True, map_location="cpu")["average"])
     return network.eval()
 
 
@@ -189,7 +199,7 @@ def losses_of(network: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]
     truth = batch["cs"][:, None]
     seen = ~torch.isnan(truth)
     score, truth = score[seen], truth[seen]
-    # Mined clips have no causes, and some have no label at all: a mean over nothing would be NaN, and stay in the weights.
+    # Mined clips have no causes, and some no label at all: a mean over nothing would be NaN, and the weights after it.
     pixels, told = max(truth.numel(), 1), max(int((batch["cause"] >= 0).sum()), 1)
     return {
         "entropy": functional.binary_cross_entropy_with_logits(score, truth, reduction="sum") / pixels,
@@ -252,7 +262,7 @@ def _resume(out: Path, network: nn.Module, average: nn.Module, optimiser: torch.
     path = out / "checkpoint.pt"
     if not path.exists():
         return 0, 0.0
-    state = torch.load(path, weights_only=True)
+    state = torch.load(path, weights_only=True, map_location="cpu")
     network.load_state_dict(state["network"])
     average.load_state_dict(state["average"])
     optimiser.load_state_dict(state["optimiser"])

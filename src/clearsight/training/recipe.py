@@ -146,7 +146,8 @@ def _check(recipe: Recipe) -> None:
             raise ArgumentError(f"{name}: minutes, rate and clips have to be above 0; it has {stage}.")
         if stage.size % 32 or not 32 <= stage.size <= min(recipe.bank.size, recipe.held_out.size):
             raise ArgumentError(
-                f"{name}.size={stage.size}: expected a multiple of 32, no larger than the bank's clips ({recipe.bank.size})."
+                f"{name}.size={stage.size}: expected a multiple of 32, no larger than the clips of the banks "
+                f"({recipe.bank.size} and {recipe.held_out.size})."
             )
         if not 0 <= stage.mined <= 9:
             raise ArgumentError(f"{name}.mined={stage.mined}: expected turns of ten, 0 to 9.")
