@@ -50,7 +50,6 @@ FACTS: Final = ("day", "sun_zenith", "sun_azimuth", "view_zenith", "view_azimuth
 
 SHARD: Final = 16
 _OFFSET: Final = 1000.0
-_PIXELS: Final = (10.0, 20.0, 40.0, 60.0)
 _PIXEL_SHARE: Final = (0.62, 0.28, 0.05, 0.05)
 _REAL_SHARE: Final = 0.12
 
@@ -71,6 +70,10 @@ class Plan:
     """Pixels of a side; a multiple of 6."""
     real: Path | None = None
     """Folder of real clear chips that serve as ground in some clips."""
+    kinds: tuple[str, ...] = KINDS
+    """Of the places."""
+    pixels: tuple[float, ...] = (10.0, 20.0, 40.0, 60.0)
+    """Sizes in metres; the first is drawn most often."""
 
     def __post_init__(self) -> None:
         if self.size % 6:
@@ -140,7 +143,8 @@ def make_clip(number: int, *, plan: Plan) -> dict[str, NDArray[Any]]:
     ((2, 4, 48, 48), dtype('uint8'))
     """
     rng = np.random.default_rng([4241, number])
-    pixel = float(rng.choice(_PIXELS, p=_PIXEL_SHARE))
+    shares = np.array(_PIXEL_SHARE[: len(plan.pixels)])
+    pixel = float(rng.choice(plan.pixels, p=shares / shares.sum()))
     surface, lift = _place(number, rng, pixel=pixel, plan=plan)
     elevation = (surface.elevation + np.float32(lift)).clip(-400, 6000)
     platforms = rng.choice(["S2A", "S2B", "S2C"], size=plan.frames, p=[0.45, 0.45, 0.1])
@@ -186,7 +190,7 @@ def _place(number: int, rng: np.random.Generator, *, pixel: float, plan: Plan) -
     shape = (plan.size, plan.size)
     if plan.real is not None and pixel == 10.0 and rng.random() < _REAL_SHARE:
         return real_surfaces(plan.real, shape=shape, seed=number), float(rng.exponential(200.0))
-    kind = str(rng.choice(KINDS))
+    kind = str(rng.choice(plan.kinds))
     setting = draw_setting(rng, kind=kind)
     return make_surface(kind, shape=shape, seed=number, latitude=setting.latitude, pixel=pixel), setting.lift
 
