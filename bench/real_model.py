@@ -125,7 +125,8 @@ def measured(model: str) -> dict[str, float]:
     return {
         **slovenia(model),
         **scene(
-            "virginia_coast_18N", acquired="2018-01-31T15:58:01Z", name="virginia", title="Virginia's coast, clear", model=model
+            "virginia_coast_18N", acquired="2018-01-31T15:58:01Z", name="virginia", title="Virginia's coast, clear",
+            model=model,
         ),
         **dsen2(model),
         **ireland(model),
