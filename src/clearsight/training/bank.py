@@ -249,7 +249,7 @@ def _onto_20m(dn: NDArray[np.uint16]) -> NDArray[np.uint16]:
         values = values[tuple(ndimage.distance_transform_edt(bad, return_distances=False, return_indices=True))]
     fine = ndimage.zoom(values, 3, order=1, mode="nearest", grid_mode=True)
     fine[np.repeat(np.repeat(bad, 3, 0), 3, 1)] = 0
-    return np.rint(fine).astype(np.uint16)
+    return np.asarray(np.rint(fine), dtype=np.uint16)
 
 
 def _encoded(share: Array, valid: NDArray[np.bool_]) -> NDArray[np.uint8]:

@@ -103,8 +103,8 @@ def _samples(shard: Shard, clip: int, draw: Draw, rng: np.random.Generator) -> l
     facts = {name: arrays["facts"][clip, :, i] for i, name in enumerate(FACTS)}
     level: Level = shard.level or ("L2A" if rng.random() < _L2A_SHARE else "L1C")
     names = tuple(name for name in draw_bands(rng, level=level) if name in shard.bands)
-    ten = decode(arrays["ten"][fine])  # type: ignore[arg-type]
-    twenty = np.concatenate([decode(arrays[name][coarse]) for name in ("twenty", "sixty")], axis=1)  # type: ignore[arg-type]
+    ten = decode(arrays["ten"][fine])
+    twenty = np.concatenate([decode(arrays[name][coarse]) for name in ("twenty", "sixty")], axis=1)
     if level == "L2A" and shard.level is None:
         ten, twenty = (
             np.maximum(surface_of(values, np.asarray(guess)), np.float32(1e-4))

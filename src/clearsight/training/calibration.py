@@ -87,7 +87,7 @@ def answers(network: Network, folder: Path, *, context: bool, clips: int = 64, p
         grounds = grounds_of(shard.arrays, clip, ten, twenty) if context else None
         raw = look(network, ten, twenty, grounds=grounds, facts=told)
         stored = np.asarray(shard.arrays["cs"][clip])
-        found.append(_sampled(raw, stored / np.float32(200), known=stored != 255))
+        found.append(_sampled(raw, stored.astype(np.float32) / np.float32(200), known=stored != 255))
     progress(clips, clips, "asking about simulated clips")
     return _joined(found, folder)
 

@@ -274,7 +274,9 @@ class _Keeper:
 
     def __init__(self, out: Path, network: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer) -> None:
         self.out = out
-        self.parts = {"network": network, "average": average, "optimiser": optimiser}
+        self.parts: dict[str, nn.Module | torch.optim.Optimizer] = {
+            "network": network, "average": average, "optimiser": optimiser,
+        }  # fmt: skip
         self.columns = ("step", "minutes", "rate", *_WEIGHTS)
         self.saved = time.monotonic()
         if not (out / "log.csv").exists():

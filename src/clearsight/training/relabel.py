@@ -144,6 +144,6 @@ def frames_of(
 
 def grounds_of(arrays: Mapping[str, NDArray[Any]], clip: int, ten: Array, twenty: Array) -> list[Ground]:
     """Clear reference of every frame of a clip, by the shard's trust."""
-    weight = np.asarray(arrays["trust"][clip], dtype=np.float32) / 255
+    weight = np.asarray(arrays["trust"][clip], dtype=np.float32) / np.float32(255)
     dates = np.asarray(arrays["facts"][clip, :, 0], dtype="datetime64[D]").astype("datetime64[s]")
     return [ground_for(ten, twenty, weight, dates=dates, frame=frame) for frame in range(len(ten))]
