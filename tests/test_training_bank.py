@@ -1,0 +1,113 @@
+"""The bank of simulated clips, and batches drawn from it: deterministic, and never half."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from clearsight.context import ground_for
+from clearsight.errors import ArgumentError
+from clearsight.model import View, conditions
+from clearsight.training.bank import ORDER, Plan, decode, fill_bank, shards_of, surface_of
+from clearsight.training.batches import Draw, batches
+
+
+@pytest.fixture(scope="module")
+def bank(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bank")
+    fill_bank(Plan(folder, clips=2, frames=2, size=48))
+    return folder
+
+
+def test_a_bank_is_the_same_whatever_the_number_of_workers(bank, tmp_path):
+    fill_bank(Plan(tmp_path, clips=2, frames=2, size=48), workers=2)
+    for one, other in zip(shards_of(bank), shards_of(tmp_path), strict=True):
+        for path in one.iterdir():
+            assert path.read_bytes() == (other / path.name).read_bytes(), path.name
+
+
+def test_a_half_written_shard_is_never_seen(bank, tmp_path):
+    half = tmp_path / ".00000000.123"
+    half.mkdir()
+    (half / "ten.npy").write_bytes(b"half")
+    assert list(shards_of(tmp_path)) == []
+    with pytest.raises(ArgumentError, match="hold no clips"):
+        next(batches([tmp_path], Draw(size=32), seed=0))
+
+
+def test_batches_are_the_same_for_a_seed_and_differ_between_seeds(bank):
+    draw = Draw(size=32, clips=3)
+    one, again, other = (next(batches([bank], draw, seed=seed)) for seed in (4, 4, 5))
+    for name, values in one.items():
+        np.testing.assert_array_equal(values, again[name])
+    assert not np.array_equal(one["ten"], other["ten"], equal_nan=True)
+    assert one["ten"].shape == (6, 4, 32, 32)
+    seen = one["cs"][np.isfinite(one["cs"])]
+    assert ((seen >= 0) & (seen <= 1)).all()
+
+
+def test_bands_that_a_batch_lacks_are_nodata_and_told(bank):
+    for seed in range(6):
+        batch = next(batches([bank], Draw(size=32, clips=2), seed=seed))
+        for sample in range(len(batch["ten"])):
+            images = [*batch["ten"][sample], *batch["twenty"][sample]]
+            for index in range(len(ORDER)):
+                if batch["conditions"][sample, index] == 0:
+                    assert np.isnan(images[index]).all()
+
+
+def test_a_pair_is_as_clear_as_the_worse_of_the_two(bank):
+    batch = next(batches([bank], Draw(size=32, clips=8, pair=True), seed=0))
+    (shard,) = shards_of(bank)
+    cs = np.load(shard / "cs.npy")
+    # Two frames a clip: both of a pair have the same label, turned alike or not.
+    assert batch["cs"].shape == (16, 32, 32)
+    assert np.nanmax(batch["cs"]) <= cs[cs != 255].max() / 200 + 1e-6
+    for first, second in zip(batch["cs"][::2], batch["cs"][1::2], strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
+def test_a_plan_that_cant_be_is_refused(tmp_path):
+    with pytest.raises(ArgumentError, match="multiple of 6"):
+        Plan(tmp_path, clips=1, size=50)
+    with pytest.raises(ArgumentError, match="at least 1 clip"):
+        Plan(tmp_path, clips=0)
+
+
+def test_the_ground_comes_back_under_the_right_guess_of_the_air():
+    rng = np.random.default_rng(0)
+    ground = rng.uniform(0, 0.8, (3, 5, 5)).astype(np.float32)
+    guess = np.stack([rng.uniform(0.01, 0.1, 3), rng.uniform(0.5, 0.9, 3), rng.uniform(0.05, 0.2, 3)], -1)
+    path, scale, albedo = (guess[:, i, None, None] for i in range(3))
+    toa = path + scale * ground / (1 - albedo * ground)
+    np.testing.assert_allclose(surface_of(toa.astype(np.float32), guess.astype(np.float32)), ground, atol=1e-5)
+
+
+def test_stored_numbers_mean_what_products_mean():
+    np.testing.assert_allclose(decode(np.uint16([[1000, 11000, 0]])), [[0, 1, np.nan]], atol=1e-6)
+
+
+@pytest.mark.parametrize("frame", range(4))
+def test_a_frame_never_counts_for_its_own_reference(frame):
+    rng = np.random.default_rng(frame)
+    ten = rng.uniform(0, 1, (4, 4, 8, 8)).astype(np.float32)
+    twenty = rng.uniform(0, 1, (4, 9, 4, 4)).astype(np.float32)
+    weight = rng.uniform(0, 1, (4, 4, 4)).astype(np.float32)
+    dates = np.array(["2020-01-01", "2020-01-11", "2020-02-11", "2021-01-01"], dtype="datetime64[s]")
+    before = ground_for(ten, twenty, weight, dates=dates, frame=frame)
+    ten[frame], twenty[frame], weight[frame] = 7.0, 7.0, 1.0
+    after = ground_for(ten, twenty, weight, dates=dates, frame=frame)
+    for name in ("ten", "twenty", "support"):
+        np.testing.assert_array_equal(getattr(before, name), getattr(after, name))
+    ten[frame - 1] += 1.0
+    assert not np.array_equal(ground_for(ten, twenty, weight, dates=dates, frame=frame).ten, before.ten)
+
+
+def test_conditions_tell_bands_level_pixel_and_sun():
+    told = conditions(["B02", "B12"], level="L2A", pixel=20.0, view=View(45.0, 90.0, 12.0))
+    assert told[:13].sum() == 2
+    assert told[13] == 1
+    assert told[14] == pytest.approx(1 / 2.6)
+    # The sun in the east: shadows fall along x, not along y.
+    np.testing.assert_allclose(told[15:], [np.cos(np.pi / 4), 1 / 3, 1 / 3, 0, 1], atol=1e-6)
+    assert not conditions(["B02"], level="L1C", pixel=10.0, view=None)[13:].any()
