@@ -1,6 +1,8 @@
 """The score file: numbers, file, and faults."""
 
 import hashlib
+import resource
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,7 @@ from rio_cogeo import cog_validate
 from clearsight import product
 from clearsight.errors import ArgumentError, OutputError, ProductError
 from clearsight.product import Making, decode, encode, read_scores, write_scores
+from clearsight.whole import whole_file
 
 MAKING = Making("20230101T184751_20230101T185116_T11SKB", "projection-1", "1.0")
 
@@ -158,6 +161,34 @@ def test_fault_in_the_middle_leaves_the_former_file(tmp_path: Path, monkeypatch)
         write_scores(_scores((64, 64), seed=1), path, making=MAKING)
     assert [file.name for file in tmp_path.iterdir()] == ["a.tif"]
     assert product.describe_file(path) == before
+
+
+@contextmanager
+def files_no_longer_than(size: int):
+    """What a full disk is to a single file; it holds for GDAL's own writing, too."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("lacking", [1, 2, 100, 0.3, 0.7, 0.99])
+@pytest.mark.parametrize("write", ["write_scores", "write_cog"])
+def test_disk_that_is_full_is_told_and_leaves_nothing(lacking, write, tmp_path: Path):
+    scores = _scores()
+    size = write_scores(scores, tmp_path / "a.tif", making=MAKING).size
+    short = int(size * (1 - lacking)) if lacking < 1 else size - lacking
+    with files_no_longer_than(short), pytest.raises(OutputError):
+        if write == "write_scores":
+            write_scores(scores, tmp_path / "b.tif", making=MAKING)
+        else:
+            with whole_file(tmp_path / "b.tif") as part:
+                product.write_cog(tmp_path / "a.tif", part, overview_resampling="AVERAGE")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.tif"]
+    with files_no_longer_than(size):
+        assert write_scores(scores, tmp_path / "c.tif", making=MAKING).size == size
 
 
 def test_unwritable_folder_is_told(tmp_path: Path):

@@ -16,7 +16,9 @@ import xarray as xr
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from odc.geo.xr import xr_coords
+from rasterio._err import CPLE_BaseError
 from rasterio.enums import Resampling
+from rasterio.errors import RasterioError
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
@@ -208,19 +210,48 @@ def put_scores(raw: str | os.PathLike[str], stored: NDArray[np.uint8], *, at: tu
 
 
 def finish_scores(raw: str | os.PathLike[str], path: str | os.PathLike[str], *, making: Making) -> None:
-    """Turn the file of ``begin_scores`` into a COG at ``path``; the caller makes that atomic (``whole_file``)."""
+    """Turn the file of ``begin_scores`` into a COG at ``path``; the caller makes that atomic (``whole_file``).
+
+    GDAL works in memory (as much as the COG and its overviews, up to 400 MB for a tile), and Python writes the bytes:
+    it tells of every byte that a full disk refuses, and GDAL doesn't (`write_cog`).
+    """
     with rasterio.open(raw, "r+") as file:
         file.update_tags(
             ID=making.index, MODEL_VERSION=making.model_version, PROCESSING_SOFTWARE_VERSION=making.software_version
         )
-    write_cog(raw, path, overview_resampling="AVERAGE")
+    with rasterio.MemoryFile() as memory:
+        _copy(raw, memory.name, overview_resampling="AVERAGE")
+        with Path(path).open("wb") as file:
+            file.write(memory.getbuffer())
 
 
 def write_cog(raw: str | os.PathLike[str], path: str | os.PathLike[str], *, overview_resampling: str) -> None:
-    """Copy a GeoTIFF into a Cloud-Optimised GeoTIFF with 512-pixel blocks, DEFLATE and overviews.
+    """Copy a GeoTIFF into a Cloud-Optimised GeoTIFF with 512-pixel blocks, DEFLATE and overviews, of any size.
 
     ``overview_resampling`` is GDAL's name of the rule, such as AVERAGE; nodata stays out of the averages.
+
+    Raises
+    ------
+    OSError
+        It can't be written. On a full disk GDAL can finish a truncated file without a word, or with an error that
+        isn't one of files; so what was written is read again and compared.
     """
+    try:
+        _copy(raw, path, overview_resampling=overview_resampling)
+        with rasterio.open(raw) as source, rasterio.open(path) as made:
+            levels = len(made.overviews(1))
+            differ = [band for band in source.indexes if source.checksum(band) != made.checksum(band)]
+        for level in range(levels):
+            with rasterio.open(path, overview_level=level) as overview:
+                for _, window in overview.block_windows(1):
+                    overview.read(window=window)
+    except (RasterioError, CPLE_BaseError, SystemError) as error:
+        raise OSError(f"{os.fspath(path)}: {error}") from error
+    if differ:
+        raise OSError(f"{os.fspath(path)}: what was written reads otherwise; is the disk full?")
+
+
+def _copy(raw: str | os.PathLike[str], path: str | os.PathLike[str], *, overview_resampling: str) -> None:
     rasterio.shutil.copy(raw, path, overview_resampling=overview_resampling, **_COG)
 
 
