@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from clearsight.errors import ArgumentError
 from clearsight.model import View, conditions
 from clearsight.training.bank import ORDER, Plan, decode, fill_bank, shards_of, surface_of
 from clearsight.training.batches import Draw, batches
+from clearsight.training.clear import clear_bank
 
 
 @pytest.fixture(scope="module")
@@ -111,3 +114,22 @@ def test_conditions_tell_bands_level_pixel_and_sun():
     # The sun in the east: shadows fall along x, not along y.
     np.testing.assert_allclose(told[15:], [np.cos(np.pi / 4), 1 / 3, 1 / 3, 0, 1], atol=1e-6)
     assert not conditions(["B02"], level="L1C", pixel=10.0, view=None)[13:].any()
+
+
+def test_windows_of_clear_chips_are_clear_clips(tmp_path):
+    rng = np.random.default_rng(1)
+    toa = rng.uniform(0, 0.5, (13, 100, 110)).astype(np.float32)
+    chips = tmp_path / "chips"
+    chips.mkdir()
+    np.savez(chips / "one.npz", toa=toa)
+    entry = {"name": "one", "state": "clear", "pixel_m": 10, "shape": [13, 100, 110], "date": None}
+    (chips / "manifest.json").write_text(json.dumps([entry]))
+    shard = clear_bank(chips, tmp_path / "bank", clips=2, size=64)
+    ten = decode(np.load(shard / "ten.npy"))[0, 0]
+    windows = np.lib.stride_tricks.sliding_window_view(toa[[1, 2, 3, 7]], (64, 64), axis=(1, 2))[:, ::2, ::2]
+    assert np.isclose(windows, ten[:, None, None], atol=6e-5).all(axis=(0, 3, 4)).sum() == 1
+    batch = next(batches([tmp_path / "bank"], Draw(size=64, clips=2, targets=1, reference=0.0), seed=0))
+    assert (batch["cs"] == 1).all()
+    assert np.isfinite(batch["conditions"]).all()
+    with pytest.raises(ArgumentError, match="smallest chip's side, 100"):
+        clear_bank(chips, tmp_path / "other", clips=2, size=128)

@@ -30,7 +30,8 @@ def test_the_recipes_of_the_project_are_recipes(name):
         ("widths = [8, 12, 16, 24, 32]", "widths = [8, 12]", "widths"),
         ("first = 5_000_000", "first = 32", "held_out.first"),
         ("[alone]\nminutes = 1", "[alone]\nminutes = 0", "alone"),
-        ("mined = 2\nlast_rate", "mined = 10\nlast_rate", "context.mined"),
+        ("mined = 2\nlast_rate", "mined = -1\nlast_rate", "context"),
+        ("mined = 2\nlast_rate", "clear = 2\nlast_rate", "context.clear"),
         ("[machine]", '[machine]\ndevice = "tpu"', "machine.device"),
         (
             "[similarity]\nminutes = 0.5\nseed = 1\nsize = 64",

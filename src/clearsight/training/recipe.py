@@ -49,6 +49,17 @@ class Mined:
 
 
 @dataclass(frozen=True)
+class Clear:
+    """Windows of clear real chips, labelled clear."""
+
+    chips: Path
+    """L1C, 13 bands, 10 m, as `clearsight.simulate.real.clear_chips` reads it."""
+    clips: int
+    size: int = 96
+    seed: int = 0
+
+
+@dataclass(frozen=True)
 class Stage:
     """One training."""
 
@@ -60,8 +71,12 @@ class Stage:
     size: int = 128
     clips: int = 12
     """In a batch."""
+    simulated: int = 10
+    """Turns of the simulated clips; a batch is drawn from one source, as often as it has turns among all."""
     mined: int = 0
-    """Turns of the mined clips, of ten in all."""
+    """Turns of each mined archive."""
+    clear: int = 0
+    """Turns of the clear real chips."""
     widths: tuple[int, int, int, int, int] | None = None
     """Of this stage's network; by default the recipe's. Stages that start from another have its widths."""
 
@@ -98,6 +113,7 @@ class Recipe:
     """Once more after the teacher has relabelled what was mined."""
     mined: tuple[Mined, ...] = ()
     """Without any, the stages that need mined clips are left out."""
+    clear: Clear | None = None
     widths: tuple[int, int, int, int, int] = (24, 40, 64, 96, 112)
     head: int = 8
     machine: Machine = field(default_factory=Machine)
@@ -149,10 +165,14 @@ def _check(recipe: Recipe) -> None:
                 f"{name}.size={stage.size}: expected a multiple of 32, no larger than the clips of the banks "
                 f"({recipe.bank.size} and {recipe.held_out.size})."
             )
-        if not 0 <= stage.mined <= 9:
-            raise ArgumentError(f"{name}.mined={stage.mined}: expected turns of ten, 0 to 9.")
+        if min(stage.simulated - 1, stage.mined, stage.clear) < 0:
+            raise ArgumentError(
+                f"{name}: expected simulated of 1 or more, mined and clear of 0 or more; it has {stage}."
+            )
         if stage.mined and not recipe.mined:
             raise ArgumentError(f"{name}.mined={stage.mined}, but the recipe has no [[mined]] archive; add one.")
+        if stage.clear and recipe.clear is None:
+            raise ArgumentError(f"{name}.clear={stage.clear}, but the recipe has no table [clear]; add one.")
         too_small = [mined.source for mined in recipe.mined if stage.mined and mined.size % 32]
         if too_small:
             raise ArgumentError(f"mined: clips of {too_small[0]!r} have no size that is a multiple of 32.")

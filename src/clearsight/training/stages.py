@@ -18,19 +18,19 @@ from clearsight.sources import search
 from clearsight.training.bank import Plan, fill_bank, shards_of
 from clearsight.training.batches import Draw
 from clearsight.training.calibration import Answers, Knots, answers, calibrate, error_and_area, real_answers
+from clearsight.training.clear import clear_bank
 from clearsight.training.curves import draw_curves
 from clearsight.training.export import About, export
 from clearsight.training.loop import Schedule, load_network, train
 from clearsight.training.mining import Wanted, mine
 from clearsight.training.network import Widths
-from clearsight.training.recipe import BankPlan, Mined, Recipe, Stage, described
+from clearsight.training.recipe import BankPlan, Clear, Mined, Recipe, Stage, described
 from clearsight.training.relabel import add_trust
 from clearsight.training.similarity import label_by_similarity
 from clearsight.training.teaching import relabel_by_teacher
 from clearsight.whole import whole_file
 
 _LOG: Final = logging.getLogger(__name__)
-_TURNS: Final = 10
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,9 @@ def steps(recipe: Recipe) -> list[Step]:
         Step("bank", lambda progress: _fill(simulated, recipe.bank, progress)),
         Step("held_out", lambda progress: _fill(held_out, recipe.held_out, progress)),
     ]
+    if recipe.clear is not None:
+        chips = recipe.clear
+        first.append(Step("clear", lambda _: _clear(out / "clear", chips)))
     labels = [
         trained("similarity", recipe.similarity, pair=True),
         Step("mine", lambda progress: _mine(mined, recipe.mined, progress)),
@@ -138,6 +141,11 @@ def _fill(folder: Path, plan: BankPlan, progress: Progress) -> dict[str, Any]:
     return {"shards": len(fill_bank(whole, workers=plan.workers, progress=progress)), "clips": plan.clips}
 
 
+def _clear(folder: Path, wanted: Clear) -> dict[str, Any]:
+    clear_bank(wanted.chips, folder, clips=wanted.clips, size=wanted.size, seed=wanted.seed)
+    return {"clips": wanted.clips}
+
+
 def _mine(folders: Sequence[Path], wanted: Sequence[Mined], progress: Progress) -> dict[str, Any]:
     found = {}
     for folder, one in zip(folders, wanted, strict=True):
@@ -176,17 +184,7 @@ def _train(
 ) -> dict[str, Any]:  # fmt: skip
     """Train a network on simulated clips, and on mined ones if the stage wants them; score it on what it never saw."""
     out, held_out = recipe.out / name, recipe.out / "held_out"
-    often = _TURNS - stage.mined
-    sources: list[tuple[Sequence[Path], Draw, int]] = [
-        ([recipe.out / "bank"], Draw(size=stage.size, clips=stage.clips, **draw), often)
-    ]
-    for folder, one in zip(mined, recipe.mined, strict=True):
-        if stage.mined:
-            size = min(stage.size, one.size)
-            # As many pixels as in the other batches.
-            clips = max(round(stage.clips * (stage.size / size) ** 2), 1)
-            sources.append(([folder], Draw(size=size, clips=clips, **draw), stage.mined))
-            sources[0] = (*sources[0][:2], often * len(mined))
+    sources = _sources(recipe, stage, mined, draw)
     machine = recipe.machine
     schedule = Schedule(
         stage.minutes, rate=stage.rate, seed=stage.seed, last_rate=stage.last_rate, workers=machine.workers,
@@ -207,6 +205,23 @@ def _train(
     with whole_file(out / "record.json") as part:
         part.write_text(json.dumps(record | {"data": data, "scores": scores}, indent=2) + "\n")
     return scores
+
+
+def _sources(
+    recipe: Recipe, stage: Stage, mined: Sequence[Path], draw: dict[str, Any]
+) -> list[tuple[Sequence[Path], Draw, int]]:
+    """Banks that a stage learns from; batches of smaller clips have as many pixels as the others."""
+    wanted = [(recipe.out / "bank", stage.size, stage.simulated, 2)]
+    wanted += [(folder, one.size, stage.mined, 2) for folder, one in zip(mined, recipe.mined, strict=True)]
+    if recipe.clear is not None:
+        wanted.append((recipe.out / "clear", recipe.clear.size, stage.clear, 1))
+    found: list[tuple[Sequence[Path], Draw, int]] = []
+    for folder, largest, turns, targets in wanted:
+        size = min(stage.size, largest)
+        clips = max(round(stage.clips * (stage.size / size) ** 2), 1)
+        if turns:
+            found.append(([folder], Draw(size=size, clips=clips, targets=targets, **draw), turns))
+    return found
 
 
 def _score(found: Answers, knots: Knots = ((0.0, 1.0), (0.0, 1.0))) -> dict[str, float]:
