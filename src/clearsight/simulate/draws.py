@@ -20,9 +20,9 @@ __all__ = ["Setting", "draw_air", "draw_date", "draw_setting", "draw_sun"]
 LOWEST_SUN: Final = 82.0
 """Zenith angle in degrees beyond which Sentinel-2 takes no images of land."""
 
-_WARM: Final = {"desert", "dunes", "salt", "savanna", "mangrove"}
-_COLD: Final = {"mountain", "snow"}
-_AT_SEA: Final = {"coast", "sea", "tidal", "mangrove", "wetland"}
+_WARM: Final = {"desert", "dunes", "salt", "saltworks", "savanna", "mangrove"}
+_COLD: Final = {"mountain", "snow", "glacier", "seaice"}
+_AT_SEA: Final = {"coast", "sea", "seaice", "saltworks", "tidal", "mangrove", "wetland"}
 _PLATEAU: Final = {"desert": 0.2, "salt": 0.25, "grassland": 0.15, "snow": 0.15, "mountain": 0.1}
 """Share of the places of a kind that lie on a plateau: Altiplano, Tibet, Iran, the Rocky Mountains, East Antarctica."""
 
