@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from clearsight.bands import Level
-from clearsight.model import TEN, TWENTY, Model, View, load_model, score_frames
+from clearsight.model import TEN, TWENTY, Model, Scored, View, load_model, score_frames
 from clearsight.scoring import DEFAULT_MODEL
 from clearsight.training.bank import FACTS, Plan, fill_bank, shards_of
 from clearsight.training.batches import BAND_SETS
@@ -77,9 +77,9 @@ def clips(folder: Path) -> Iterator[tuple[dict[str, np.ndarray], int]]:
             yield arrays, clip
 
 
-def look(
+def scored_frames(
     model: Model, arrays: dict[str, np.ndarray], clip: int, *, level: Level, names: tuple[str, ...], context: bool
-) -> Counts:
+) -> Scored:
     """Score a clip as users do: all bands on the grid of the finest, sun known."""
     names = tuple(name for name in names if level == "L1C" or name != "B10")
     ten, twenty = frames_of(arrays, clip, level=level, names=names)
@@ -87,10 +87,17 @@ def look(
     bands |= {name: twenty[:, i].repeat(2, -1).repeat(2, -2) for i, name in enumerate(TWENTY) if name in names}
     facts = {name: np.asarray(arrays["facts"][clip, :, i]) for i, name in enumerate(FACTS)}
     views = [View(float(z), float(a)) for z, a in zip(facts["sun_zenith"], facts["sun_azimuth"], strict=True)]
-    scored = score_frames(
+    return score_frames(
         model, bands, level=level, dates=facts["day"].astype("datetime64[D]").astype("datetime64[s]"), views=views,
         pixel=float(facts["pixel"][0]), context=context,
     )  # fmt: skip
+
+
+def look(
+    model: Model, arrays: dict[str, np.ndarray], clip: int, *, level: Level, names: tuple[str, ...], context: bool
+) -> Counts:
+    """Scores of a clip beside its truth."""
+    scored = scored_frames(model, arrays, clip, level=level, names=names, context=context)
     target, q = (np.asarray(arrays[name][clip]) for name in ("cs", "q"))
     # Every third pixel along both sides: neighbours tell the same.
     seen = np.zeros(target.shape, bool)
@@ -101,6 +108,32 @@ def look(
 
 def together(parts: list[Counts]) -> Counts:
     return Counts(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("cs", "target", "q")))
+
+
+def draw_worst(model: Model, folder: Path, path: Path, *, count: int = 10) -> None:
+    """The frames in which the score is farthest from its definition: true colour, definition, score."""
+    from matplotlib.figure import Figure
+
+    found = []
+    for arrays, clip in clips(folder):
+        scored = scored_frames(model, arrays, clip, level="L1C", names=BAND_SETS["all"], context=True)
+        target = np.where(arrays["cs"][clip] == 255, np.nan, arrays["cs"][clip] / np.float32(200))
+        error = np.nanmean(np.abs(scored.cs - target), axis=(1, 2))
+        frame = int(np.nanargmax(error))
+        colour = np.clip((arrays["ten"][clip][frame, [2, 1, 0]].astype(np.float32) - 1000) / 3000, 0, 1)
+        found.append((float(error[frame]), colour.transpose(1, 2, 0), target[frame], scored.cs[frame]))
+    worst = sorted(found, key=lambda entry: -entry[0])[:count]
+    figure = Figure(figsize=(1.7 * len(worst), 5.4), layout="constrained")
+    axes = figure.subplots(3, len(worst))
+    for column, (error, *panels) in zip(axes.T, worst, strict=True):
+        for axis, panel in zip(column, panels, strict=True):
+            axis.imshow(panel, cmap="viridis", vmin=0, vmax=1)
+            axis.set_xticks([])
+            axis.set_yticks([])
+        column[0].set_title(f"error {error:.2f}", fontsize=8)
+    for axis, name in zip(axes[:, 0], ("true colour", "by definition", "score"), strict=True):
+        axis.set_ylabel(name, fontsize=9)
+    figure.savefig(path, dpi=90)
 
 
 def measured(model: Model, folder: Path, *, clips_wanted: int, hard: int, workers: int) -> dict[str, dict[str, float]]:
@@ -143,6 +176,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("held-out"), help="where the simulated clips lie")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--save", type=Path)
+    parser.add_argument("--pictures", type=Path, help="where to draw the worst frames")
     options = parser.parse_args()
     model = load_model(options.model)
     rows = measured(model, options.folder, clips_wanted=options.clips, hard=options.hard, workers=options.workers)
