@@ -18,11 +18,12 @@ from typing import Any, Final
 
 import numpy as np
 import pystac
+import rasterio
 import xarray as xr
 from odc.geo.geobox import GeoBox
 
 import clearsight
-from clearsight import ids, projection
+from clearsight import ids
 from clearsight._grid import output_grid
 from clearsight._periods import Frame, Period, identity
 from clearsight._work import WORK
@@ -39,14 +40,12 @@ from clearsight.product import (
     finish_scores,
     put_scores,
 )
-from clearsight.scoring import score
+from clearsight.scoring import reach, score, version_of
 from clearsight.stack import load
 from clearsight.tiles import SubTile, side_for, split
 from clearsight.whole import whole_file
 
 _log = logging.getLogger(__name__)
-
-_HALO: Final = projection.HALO
 
 _EMPTY: Final = 0
 _WITH_CONTEXT: Final = 1
@@ -67,8 +66,7 @@ class How:
 
     def making(self, index: str) -> Making:
         """What a file says of its making."""
-        # The projection scorer has no weights; its version is that of the code.
-        return Making(index, f"{self.model}-{clearsight.__version__}", clearsight.__version__)
+        return Making(index, version_of(self.model), clearsight.__version__)
 
 
 @dataclass(frozen=True)
@@ -106,9 +104,11 @@ def plan(wanted: Sequence[Period], frames: Sequence[Frame], *, root: Path, how: 
     geobox = output_grid([frame.item for frame in frames], bands=bands, resolution=how.resolution)
     folder = root / WORK / ids.tile(frames[0].item) / _digest(bands, geobox, how)
     pieces = []
+    # Sides and reach are multiples of what the corners of a learned model's windows have to be (`model.ALIGN`).
+    halo = reach(how.model)
     for period in wanted:
         name = _name(period)
-        for place in split((geobox.shape.y, geobox.shape.x), side=side_for(len(period.frames)), halo=_HALO):
+        for place in split((geobox.shape.y, geobox.shape.x), side=side_for(len(period.frames)), halo=halo):
             path = folder / f"{name}-{place.core[0].start}-{place.core[1].start}.npz"
             pieces.append(Piece(path, period, place, geobox[place.outer], tuple(bands), how))
     return pieces, geobox
@@ -145,19 +145,21 @@ def publish(pieces: Sequence[Piece], geobox: GeoBox) -> Iterator[tuple[Frame, py
     Frame, pystac.Item or None
         The score Item in its place; None for a frame without a single valid pixel, of which nothing is written.
     """
-    raw = pieces[0].path.parent / "whole.tif"
     together: dict[Period, list[Piece]] = {}
     for piece in pieces:
         together.setdefault(piece.period, []).append(piece)
     for period, own in together.items():
         for frame in period.targets:
-            begin_scores(raw, geobox)
-            without = [state == _WITHOUT for piece in own if (state := _put(frame, piece, raw)) != _EMPTY]
-            made = (period, fmean(without)) if without else None
-            yield frame, _publish(frame, raw, geobox, made, own[0].how) if made else None
+            # In memory (2 bytes per pixel): on a full disk GDAL can leave blocks out without a word, and what was
+            # never put reads as nodata.
+            with rasterio.MemoryFile() as memory:
+                begin_scores(memory.name, geobox)
+                without = [state == _WITHOUT for piece in own if (state := _put(frame, piece, memory.name)) != _EMPTY]
+                item = _publish(frame, memory.name, geobox, fmean(without), own[0]) if without else None
+            yield frame, item
 
 
-def _put(frame: Frame, piece: Piece, raw: Path) -> int:
+def _put(frame: Frame, piece: Piece, raw: str) -> int:
     """Put a piece of a frame into the whole; returns the piece's state."""
     with np.load(piece.path) as made:
         state = int(made[frame.index + _STATE][0])
@@ -233,13 +235,13 @@ def _broken(items: Sequence[pystac.Item], window: GeoBox, *, bands: Sequence[str
     return reasons
 
 
-def _publish(frame: Frame, raw: Path, geobox: GeoBox, made: tuple[Period, float], how: How) -> pystac.Item:
+def _publish(frame: Frame, raw: str, geobox: GeoBox, no_context: float, piece: Piece) -> pystac.Item:
     """Write the COG, then its Item: an Item that exists describes a file that exists.
 
     A score that takes the place of another gets a file of another name, and the Item is what changes hands.
     """
-    period, no_context = made
-    making, part = how.making(frame.index), raw.with_name("cog.tif")
+    period = piece.period
+    making, part = piece.how.making(frame.index), piece.path.with_name("cog.tif")
     finish_scores(raw, part, making=making)
     before = _held(frame)
     target = _free_name(frame, before, checksum=describe_file(part).checksum)

@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 import xarray as xr
 
+import clearsight
 from clearsight import cdf, model, projection
 from clearsight.bands import BANDS, LEVELS, NODATA_DN, REQUIRED_BANDS, Level
 from clearsight.errors import ArgumentError, MissingBandError
@@ -119,6 +120,18 @@ def reach(name: str | None = None) -> int:
     3
     """
     return projection.HALO if name == PROJECTION else model.HALO
+
+
+def version_of(name: str | None = None) -> str:
+    """Name and version of a scorer, as MODEL_VERSION tells them; the projection scorer has the version of the code.
+
+    Examples
+    --------
+    >>> version_of("projection").startswith("projection-")
+    True
+    """
+    chosen = name or DEFAULT_MODEL
+    return f"{PROJECTION}-{clearsight.__version__}" if chosen == PROJECTION else load_model(chosen).version
 
 
 def _views(stack: xr.Dataset) -> list[View | None]:
