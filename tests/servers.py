@@ -95,8 +95,8 @@ class Server:
 
 @contextlib.contextmanager
 def serve_files(root: Path) -> Iterator[Server]:
-    """Serve the files below a folder, whole or by range (RFC 9110, section 14)."""
-    with _serve(lambda method, path, headers, body: _file(root, path, headers)) as server:
+    """Serve the files below a folder."""
+    with _serve(lambda method, path, headers, body: file_answer(root, path, headers)) as server:
         yield server
 
 
@@ -150,7 +150,8 @@ def _serve(content: Content) -> Iterator[Server]:
         listener.socket.close()
 
 
-def _file(root: Path, path: str, headers: Mapping[str, str]) -> Answer:
+def file_answer(root: Path, path: str, headers: Mapping[str, str]) -> Answer:
+    """Answer with a file, whole or by range (RFC 9110, section 14)."""
     file = root / urllib.parse.unquote(urllib.parse.urlsplit(path).path).lstrip("/")
     if not file.is_file():
         return Answer(404, {}, b"no such file")

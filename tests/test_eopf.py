@@ -9,11 +9,12 @@ import numpy as np
 import pystac
 import pytest
 
-from clearsight.errors import ProductError
+from clearsight.errors import ProductError, RemoteError
 from clearsight.linking import link
 from clearsight.scene import detectors
 from clearsight.sources import search
 from clearsight.stack import load
+from servers import serve_files
 
 zarr = pytest.importorskip("zarr", reason="the extra 'zarr' isn't installed")
 
@@ -31,7 +32,12 @@ def numbers(band: str, size: int) -> Any:
 
 
 def write(
-    folder: Path, *, level: str = "L1C", version: int = 2, offset: float | None = -0.1, **properties: Any
+    folder: Path,
+    *,
+    level: str = "L1C",
+    version: int = 2,
+    offset: float | None = -0.1,
+    bands: tuple[str, ...] = tuple(band for names in SIZES.values() for band in names),
 ) -> Path:
     """A store in the layout of the EOPF processors."""
     path = folder / f"{NAME.replace('L1C', level)}.zarr"
@@ -45,7 +51,7 @@ def write(
         "product:type": f"S02MSI{level}",
         "eo:cloud_cover": 3.5,
         "sat:relative_orbit": 51,
-    } | properties
+    }
     root = zarr.create_group(path, zarr_format=version)
     root.attrs.update(
         {
@@ -54,9 +60,9 @@ def write(
         }
     )
     scaled = {"scale_factor": 1e-4, "_FillValue": 0} | ({} if offset is None else {"add_offset": offset})
-    for size, bands in SIZES.items():
-        for band in bands:
-            if level == "L2A" and band == "b10":
+    for size, names in SIZES.items():
+        for band in names:
+            if band not in bands or (level == "L2A" and band == "b10"):
                 continue
             add(root, f"measurements/reflectance/r{size}m", band, numbers(band, size), size, scaled)
             detector = np.full((SIDE * 10 // size,) * 2, 7, np.uint8)
@@ -79,8 +85,7 @@ def add(root: Any, group: str, name: str, values: Any, size: int, attributes: di
             root.create_array(f"{group}/{axis}", data=centres)
 
 
-@pytest.mark.parametrize("version", [2, 3])
-@pytest.mark.parametrize("level", ["L1C", "L2A"])
+@pytest.mark.parametrize(("level", "version"), [("L1C", 2), ("L2A", 3)])
 def test_item_and_pixels(level: str, version: int, tmp_path: Path) -> None:
     path = write(tmp_path, level=level, version=version)
     for source in (path, str(path), tmp_path):
@@ -106,7 +111,7 @@ def test_item_and_pixels(level: str, version: int, tmp_path: Path) -> None:
 
 
 def test_chunks_and_other_grids_change_no_value(tmp_path: Path) -> None:
-    (item,) = search(write(tmp_path))
+    (item,) = search(write(tmp_path, bands=("b02", "b05")))
     whole = load([item], bands=["B02", "B05"], resolution=10)
     lazy = load([item], bands=["B02", "B05"], resolution=10, chunks={"y": 64, "x": 100}).compute()
     assert lazy.identical(whole)
@@ -121,12 +126,12 @@ def test_chunks_and_other_grids_change_no_value(tmp_path: Path) -> None:
 
 def test_offset_is_that_of_the_store_or_of_the_baseline(tmp_path: Path) -> None:
     for folder, told, expected in (("a", 0.0, 0.0), ("b", None, -0.1), ("c", -0.1, -0.1)):
-        (item,) = search(write(tmp_path / folder, offset=told))
+        (item,) = search(write(tmp_path / folder, offset=told, bands=("b02",)))
         assert item.assets["B02"].extra_fields["raster:bands"][0]["offset"] == expected
 
 
 def test_scores_are_found_by_datatake_and_tile(tmp_path: Path) -> None:
-    (item,) = search(write(tmp_path, level="L2A"))
+    (item,) = search(write(tmp_path, level="L2A", bands=("b02",)))
     index = "20240305T104819_20240305T105512_T31TCJ"
     score = pystac.Item(index, None, None, item.datetime, {})
     entry = {"scale": 0.005, "offset": 0, "nodata": 255}
@@ -145,10 +150,46 @@ def test_stores_that_are_none(tmp_path: Path) -> None:
 
 
 def test_broken_chunk_names_item_and_asset(tmp_path: Path) -> None:
-    path = write(tmp_path)
+    path = write(tmp_path, bands=("b02", "b03"))
     (item,) = search(path)
     chunk = path / "measurements" / "reflectance" / "r10m" / "b03" / "1.1"
     chunk.write_bytes(chunk.read_bytes()[:40])
     assert load([item], bands=["B02"]).B02.notnull().any()
     with pytest.raises(ProductError, match=rf"{item.id}.*'B03'.*can't be read"):
         load([item], bands=["B03"])
+
+
+@pytest.fixture
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"MAX_RETRY": 2, "RETRY_DELAY": 0.02, "LOW_SPEED_TIME": 5}.items():
+        monkeypatch.setenv(f"GDAL_HTTP_{name}", f"{value}")
+
+
+@pytest.mark.usefixtures("_impatient")
+def test_over_http(tmp_path: Path) -> None:
+    path = write(tmp_path, bands=("b02", "b05"))
+    (near,) = search(path)
+    with serve_files(tmp_path) as server:
+        server.fail("status", status=503, path="b02", times=1)
+        (item,) = search(f"{server.url}/{path.name}")
+        assert item.properties == near.properties
+        assert item.assets["B02"].href == f"{server.url}/{path.name}/measurements/reflectance/r10m/b02"
+        server.fail("truncate", path="b02/1.1", times=1)
+        server.fail("status", status=503, path="b05/0.0", times=1)
+        assert load([item], bands=["B02", "B05"]).identical(load([near], bands=["B02", "B05"]))
+        assert all(fault.times == 0 for fault in server.faults)
+
+
+@pytest.mark.usefixtures("_impatient")
+def test_a_server_that_fails_is_one_clear_error(tmp_path: Path) -> None:
+    path = write(tmp_path, bands=("b02",))
+    with serve_files(tmp_path) as server:
+        (item,) = search(f"{server.url}/{path.name}")
+        for status, told in ((403, "credentials"), (503, "tried 3 times")):
+            server.faults.clear()
+            server.fail("status", status=status, path="r10m/b02/")
+            with pytest.raises(RemoteError, match=rf"{item.id}.*'B02'.*127\.0\.0\.1.*{status}.*{told}"):
+                load([item], bands=["B02"])
+        server.faults.clear()
+        with pytest.raises(RemoteError, match=r"nothing\.zarr can't be read.*isn't there"):
+            search(f"{server.url}/nothing.zarr")

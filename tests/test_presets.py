@@ -105,7 +105,7 @@ def test_offset_that_nothing_tells_is_not_guessed() -> None:
 
 
 def test_presets_are_frozen_descriptions() -> None:
-    assert set(PRESETS) == {*APIS, "eopf"}
+    assert set(PRESETS) == {*APIS, "eopf", "google"}
     for name, preset in PRESETS.items():
         assert preset.name == name
         assert preset.url.startswith("https://")

@@ -14,7 +14,7 @@ from clearsight.cli._console import BBOX_HELP, DATETIME_HELP, Bbox, progress_bar
 PLACES_HELP: Final = (
     "A SAFE folder or zip, an EOPF Zarr store, a folder of them, a folder of band files, a STAC catalogue or API, or a "
     "provider: earth-search, earth-search-c1, copernicus (its S3 keys in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY), "
-    "planetary-computer, eopf."
+    "planetary-computer, eopf, google (with --tile)."
 )
 
 
@@ -64,6 +64,7 @@ def search(
     collection: Annotated[str | None, Parameter(help="sentinel-2-l1c or sentinel-2-l2a.")] = None,
     bbox: Annotated[Bbox | None, Parameter(help=BBOX_HELP)] = None,
     datetime: Annotated[str | None, Parameter(help=DATETIME_HELP)] = None,
+    tile: Annotated[str | None, Parameter(help="Only images of this MGRS tile, such as 33UUU.")] = None,
 ) -> None:
     """List the Sentinel-2 items of a folder, a catalogue or a provider.
 
@@ -71,9 +72,11 @@ def search(
 
     Example: clearsight search earth-search --collection sentinel-2-l2a --bbox 13.0 52.3 13.2 52.4 --datetime 2023-06
 
+    Example: clearsight search google --tile 33UUU --collection sentinel-2-l1c --datetime 2023-06
+
     Example: clearsight search https://host/stac/v1 --collection sentinel-2-l1c --datetime 2023-06
     """
-    items = clearsight.search(source, collection=collection, bbox=bbox, datetime=datetime)
+    items = clearsight.search(source, collection=collection, bbox=bbox, datetime=datetime, tile=tile)
     table = Table("time", "level", "tile", "baseline", "system:index", "id")
     for item in items:
         facts = item.properties

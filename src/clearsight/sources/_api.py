@@ -12,9 +12,9 @@ from pystac_client.exceptions import APIError
 
 from clearsight.bands import Level
 from clearsight.errors import ArgumentError, ProductError
+from clearsight.sources._http import api_io
 from clearsight.sources._items import COLLECTIONS
 from clearsight.sources._normalise import normalised, readable
-from clearsight.sources._remote import api_io
 from clearsight.sources.presets import Preset, collections_of
 
 _PAGE: Final = 100

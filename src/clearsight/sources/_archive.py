@@ -1,28 +1,42 @@
-"""Folders and zips as one thing: a list of member names that can be read, and addressed for GDAL."""
+"""Folders, zips and a server's folders as one thing: a list of file names that can be read, and addressed for GDAL."""
 
 from __future__ import annotations
 
 import os
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 from clearsight.errors import ProductError, UnsafeProductError
+from clearsight.sources import _http, _stores
+from clearsight.sources._remote import is_remote
 
 _LARGEST_TEXT: Final = 64 * 2**20
 """Bytes of the largest metadata file that is read: thirty times the largest real one."""
 
 
 @dataclass(frozen=True)
+class Server:
+    """How the files of a server's folder are reached."""
+
+    address: str
+    """Of the folder."""
+    fetch: Callable[[str], bytes]
+    """Reads a whole file by its address."""
+
+
+@dataclass(frozen=True)
 class Tree:
-    """The files of a folder or of a zip."""
+    """The files of a folder, of a zip, or of a folder on a server."""
 
     root: Path
-    """Absolute path of the folder or zip."""
+    """Absolute path of the folder or zip; the place on the server."""
     names: tuple[str, ...]
     """Paths of the files below the root, with forward slashes, sorted."""
-    zipped: bool
+    zipped: bool = False
+    server: Server | None = None
 
 
 def folder(path: Path) -> Tree:
@@ -33,7 +47,7 @@ def folder(path: Path) -> Tree:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         below = Path(parent).relative_to(root)
         names += [(below / name).as_posix() for name in files if not name.startswith(".")]
-    return Tree(root, tuple(sorted(names)), zipped=False)
+    return Tree(root, tuple(sorted(names)))
 
 
 def archive(path: Path) -> Tree:
@@ -70,7 +84,9 @@ def read(tree: Tree, name: str) -> bytes:
         The file can't be read.
     """
     try:
-        if tree.zipped:
+        if tree.server is not None:
+            content = tree.server.fetch(href(tree, name))
+        elif tree.zipped:
             with zipfile.ZipFile(tree.root) as members, members.open(name) as file:
                 content = file.read(_LARGEST_TEXT + 1)
         else:
@@ -90,14 +106,18 @@ def read(tree: Tree, name: str) -> bytes:
 
 def href(tree: Tree, name: str) -> str:
     """Address of a file for GDAL and for :func:`clearsight.scene.angles`."""
+    if tree.server is not None:
+        return f"{tree.server.address}/{name}"
     return f"/vsizip/{tree.root.as_posix()}/{name}" if tree.zipped else (tree.root / name).as_posix()
 
 
 def read_href(address: str) -> bytes:
-    """Read a (small) file by the address that :func:`href` gave."""
+    """Read a (small) file by the address that :func:`href` gave, or by that of a provider's metadata."""
+    if is_remote(address):
+        return _http.fetcher()(_stores.address(address))
     if not address.startswith("/vsizip/"):
         path = Path(address)
-        return read(Tree(path.parent, (path.name,), zipped=False), path.name)
+        return read(Tree(path.parent, (path.name,)), path.name)
     path = Path(address.removeprefix("/vsizip"))
     for root in path.parents:
         if root.is_file():

@@ -20,9 +20,10 @@ from clearsight.bands import BANDS, Level
 from clearsight.errors import ArgumentError, EmptySourceError, ProductError
 from clearsight.sources import eopf
 from clearsight.sources._api import address_items, is_api, preset_items
+from clearsight.sources._bucket import bucket_items
+from clearsight.sources._http import api_io
 from clearsight.sources._items import COLLECTIONS
 from clearsight.sources._normalise import normalised
-from clearsight.sources._remote import api_io
 from clearsight.sources.plain import band_files, plain_item
 from clearsight.sources.presets import PRESETS
 from clearsight.sources.safe import safe_items
@@ -41,6 +42,7 @@ def search(
     collection: str | None = None,
     bbox: Sequence[float] | None = None,
     datetime: str | None = None,
+    tile: str | None = None,
     level: Level | None = None,
     offset: float | None = None,
     acquired: str | None = None,
@@ -53,7 +55,7 @@ def search(
         A SAFE folder, a SAFE zip, an EOPF Zarr store (extra ``zarr``; also its address), a folder that holds many of
         them at any depth, a folder of plain band files; a static STAC catalogue, collection or item (path or address
         of the JSON); the address of a STAC API; or a provider: ``earth-search``, ``earth-search-c1``, ``copernicus``,
-        ``planetary-computer``, ``eopf``.
+        ``planetary-computer``, ``eopf``, ``google``.
     collection : {"sentinel-2-l1c", "sentinel-2-l2a"}, optional
         Keep the images of one processing level. Of a STAC API that isn't known by name also its own collections.
     bbox : (west, south, east, north), optional
@@ -61,6 +63,8 @@ def search(
     datetime : str, optional
         Keep the images of a time: ``"2023-01-15"``, ``"2023-01"``, ``"2023-01-01/2023-02-01"``, ``"2023-01-01/.."``;
         UTC, both ends included.
+    tile : str, optional
+        Keep the images of one MGRS tile, such as ``"33UUU"``. ``google`` needs it: its folders are those of tiles.
     level, offset : optional
         For plain band files, which tell neither; ``offset`` also for products whose metadata has lost its offsets.
         Metadata that is there is never overridden.
@@ -86,15 +90,17 @@ def search(
     Examples
     --------
     >>> items = search("archive/", collection="sentinel-2-l1c", datetime="2023-01/2023-02")  # doctest: +SKIP
+    >>> items = search("google", tile="33UUU", collection="sentinel-2-l1c", datetime="2023-06")  # doctest: +SKIP
     >>> items = search(
     ...     "earth-search", collection="sentinel-2-l2a", bbox=(13.0, 52.3, 13.2, 52.4), datetime="2023-06"
     ... )  # doctest: +SKIP
     """
     area = None if bbox is None else _area(bbox)
     start, end = _interval(datetime)
+    square = None if tile is None else _square(tile)
     if _is_remote(source):
         wanted = COLLECTIONS.get(collection or "")
-        found = _remote_items(str(source), collection=collection, bbox=bbox, datetime=datetime)
+        found = _remote_items(str(source), collection=collection, bbox=bbox, datetime=datetime, tile=square)
     else:
         wanted = _level(collection)
         found = _items(_existing(source), level=level, offset=offset, acquired=_moment(acquired))
@@ -103,17 +109,17 @@ def search(
         for item in found
         if (wanted is None or item.properties.get("processing:level") == wanted)
         and (area is None or _touches(item, area))
+        and (square is None or _tile(item) == square)
         and _start(item) <= end
         and _end(item) >= start
     ]
     if not kept:
-        asked = {"collection": collection, "bbox": bbox, "datetime": datetime}
+        asked = {"collection": collection, "bbox": bbox, "datetime": datetime, "tile": tile}
         filters = ", ".join(f"{name}={value!r}" for name, value in asked.items() if value is not None)
-        raise EmptySourceError(
-            f"source={str(source)!r} holds no Sentinel-2 image; expected {_READ_TODAY}."
-            if not found
-            else f"source={str(source)!r}: none of its {len(found)} images passes {filters}. Widen the filters."
-        )
+        if found or (filters and _is_remote(source)):
+            none = f"none of its {len(found)} images" if found else "no image"
+            raise EmptySourceError(f"source={str(source)!r}: {none} passes {filters}. Widen the filters.")
+        raise EmptySourceError(f"source={str(source)!r} holds no Sentinel-2 image; expected {_READ_TODAY}.")
     return sorted(kept, key=lambda item: (_start(item), item.id))
 
 
@@ -132,15 +138,22 @@ def _is_remote(source: str | Path) -> bool:
 
 
 def _remote_items(
-    source: str, *, collection: str | None, bbox: Sequence[float] | None, datetime: str | None
+    source: str, *, collection: str | None, bbox: Sequence[float] | None, datetime: str | None, tile: str | None
 ) -> list[pystac.Item]:
-    if source in PRESETS:
-        return preset_items(PRESETS[source], level=_level(collection), bbox=bbox, datetime=datetime)
+    preset = PRESETS.get(source)
+    if preset is not None and preset.kind == "SAFE bucket":
+        if tile is None:
+            raise ArgumentError(f"tile=None: {source!r} has a folder per tile and no catalogue. Pass tile='33UUU'.")
+        return bucket_items(preset, tile=tile, level=_level(collection), between=_interval(datetime))
     if source.rstrip("/").endswith(".zarr"):
         return [eopf.eopf_item(source)]
-    if is_api(source):
+    if preset is None and not is_api(source):
+        return _static_items(source)
+    if tile is not None and bbox is None:
+        raise ArgumentError(f"tile={tile!r}: a STAC API is searched by place. Pass a bbox within the tile, too.")
+    if preset is None:
         return address_items(source, collection=collection, bbox=bbox, datetime=datetime)
-    return _static_items(source)
+    return preset_items(preset, level=_level(collection), bbox=bbox, datetime=datetime)
 
 
 def _items(path: Path, *, level: Level | None, offset: float | None, acquired: datetime | None) -> list[pystac.Item]:
@@ -214,6 +227,21 @@ def _area(bbox: Sequence[float]) -> Any:
     if west <= east:
         return shapely.box(west, south, east, north)
     return shapely.union(shapely.box(west, south, 180, north), shapely.box(-180, south, east, north))
+
+
+def _square(tile: str) -> str:
+    """An MGRS tile in one spelling: ``33UUU``."""
+    known = re.fullmatch(r"T?(\d{1,2}[C-HJ-NP-X][A-HJ-NP-Z]{2})", tile.strip().upper())
+    if known is None:
+        raise ArgumentError(f"tile={tile!r}: expected an MGRS tile such as '33UUU'.")
+    return known[1].zfill(5)
+
+
+def _tile(item: pystac.Item) -> str | None:
+    try:
+        return ids.tile(item)
+    except ArgumentError:
+        return None
 
 
 def _touches(item: pystac.Item, area: Any) -> bool:

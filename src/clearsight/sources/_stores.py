@@ -10,7 +10,6 @@ import json
 import os
 import re
 import threading
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -18,9 +17,7 @@ from types import MappingProxyType
 from typing import Final
 
 from clearsight.errors import ProductError
-
-_TIMEOUT: Final = 30.0
-"""Seconds until a service that signs counts as down."""
+from clearsight.sources._http import fetcher
 
 _SPARE: Final = timedelta(minutes=2)
 """A signature that ends sooner isn't used any more."""
@@ -82,7 +79,7 @@ def address(href: str) -> str:
     Raises
     ------
     ProductError
-        The service that signs doesn't answer.
+        The service that signs answers nonsense; or refuses, fails or stays silent (`RemoteError`).
     """
     store, match = _store(href)
     if store is not None and match is not None and store.signing is not None and "?" not in href:
@@ -112,12 +109,11 @@ def _signature(service: str) -> str:
 
 def _ask(service: str) -> tuple[datetime, str]:
     key = os.environ.get("PC_SDK_SUBSCRIPTION_KEY")
-    request = urllib.request.Request(service, headers={"Ocp-Apim-Subscription-Key": key} if key else {})
+    fetch = fetcher(headers={"Ocp-Apim-Subscription-Key": key} if key else {}, what="signature")
     try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:
-            facts = json.load(answer)
+        facts = json.loads(fetch(service))
         return datetime.fromisoformat(facts["msft:expiry"]), str(facts["token"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise ProductError(
             f"{service} gave no signature to read its files with: {type(error).__name__}: {error}. Try again later."
         ) from error

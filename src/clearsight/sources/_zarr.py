@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Final, TypeVar
@@ -11,7 +12,9 @@ import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
 
-from clearsight.errors import OptionalDependencyError, ProductError
+from clearsight.errors import ClearsightError, OptionalDependencyError, ProductError, RemoteError
+from clearsight.sources._http import BUSY, advice, patience, pause_before, told_by
+from clearsight.sources._remote import is_remote
 
 Result = TypeVar("Result")
 
@@ -36,29 +39,61 @@ def open_group(store: str) -> Any:
     ------
     OptionalDependencyError
         The extra ``zarr`` isn't installed.
-    ProductError
-        There is no Zarr store.
+    Exception
+        There is no Zarr store; see `guarded`.
     """
     try:
         import zarr
+
+        if not is_remote(store):
+            return zarr.open_group(store, mode="r")
+        import aiohttp
     except ImportError as error:
         raise OptionalDependencyError(
             f"{store} is a Zarr store; to read it, pip install 'clearsight[zarr]'."
         ) from error
-    return guarded(lambda: zarr.open_group(store, mode="r"), what=store)
+    patient = patience()
+    waiting = aiohttp.ClientTimeout(total=None, sock_connect=patient.connecting, sock_read=patient.silence)
+    return zarr.open_group(store, mode="r", storage_options={"client_kwargs": {"timeout": waiting}})
 
 
-def guarded(read: Callable[[], Result], *, what: str) -> Result:
-    """Run what reads a store; whatever fails becomes one error that names it."""
-    try:
-        return read()
-    except ProductError:
-        raise
-    except Exception as error:  # stores and codecs are of many makers, with errors of many kinds
-        raise ProductError(
-            f"{what} can't be read: {type(error).__name__}: {error}. The store is missing or incomplete, or its server "
-            "fails; fetch it again, or try again later."
-        ) from error
+def guarded(read: Callable[[], Result], *, what: str, href: str) -> Result:
+    """Run what reads a store; over a network again, if it may succeed then; whatever fails becomes one error.
+
+    Parameters
+    ----------
+    read : callable
+        Reads.
+    what : str
+        What it reads, for messages.
+    href : str
+        Where it reads from.
+
+    Raises
+    ------
+    RemoteError
+        The server refuses, fails or stays silent, after as many tries as patience allows.
+    ProductError
+        The store on disk is missing, incomplete or corrupt.
+    """
+    far = is_remote(href)
+    patient = patience()
+    for attempt in range(patient.retries + 1):
+        try:
+            return read()
+        except ClearsightError:
+            raise
+        except Exception as error:  # stores and codecs are of many makers, with errors of many kinds
+            reason = told_by(f"{type(error).__name__}: {error}")
+            status: int | None = getattr(error, "status", None)
+            gone = isinstance(error, LookupError | FileNotFoundError | TypeError)
+        if not far or gone or (status is not None and status not in BUSY) or attempt == patient.retries:
+            break
+        time.sleep(pause_before(attempt, patient, asked=None))
+    if far:
+        tries = f" (tried {attempt + 1} times)" if attempt else ""
+        raise RemoteError(f"{what} can't be read: {reason}{tries}. {advice(404 if gone else status)}")
+    raise ProductError(f"{what} can't be read: {reason}. The store is missing or incomplete; fetch it again.")
 
 
 class ZarrBand:
@@ -75,7 +110,9 @@ class ZarrBand:
             raise ProductError(f"{href} is no array in a Zarr store (….zarr/…).")
         self.name = href
         self._what = f"item {item!r}: asset {asset!r} ({href})"
-        self._array, self.transform, self.crs = _opened(match["store"], match["array"])
+        self._array, self.transform, self.crs = guarded(
+            lambda: _opened(match["store"], match["array"]), what=self._what, href=href
+        )
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -106,27 +143,22 @@ class ZarrBand:
     def read(self, _: int, *, window: tuple[tuple[int, int], tuple[int, int]]) -> NDArray[Any]:
         """Numbers of a window: (first row, end), (first column, end)."""
         (top, bottom), (left, right) = window
-        return np.asarray(guarded(lambda: self._array[..., top:bottom, left:right], what=self._what))
+        return np.asarray(guarded(lambda: self._array[..., top:bottom, left:right], what=self._what, href=self.name))
 
 
 @lru_cache(maxsize=256)
 def _opened(store: str, path: str) -> tuple[Any, Affine, str]:
     """An array, its corner, and its reference system; remembered, since every chunk asks."""
     root = open_group(store)
-    array = guarded(lambda: root[path], what=f"{store}/{path}")
-    return array, transform_of(root, path), crs_of(root, path)
+    return root[path], transform_of(root, path), crs_of(root, path)
 
 
 def transform_of(root: Any, path: str) -> Affine:
     """Corner and pixel size, from the coordinates beside an array: pixel centres."""
     group = path.rpartition("/")[0]
-
-    def read() -> Affine:
-        x, y = (np.asarray(root[f"{group}/{name}"][:2], float) for name in ("x", "y"))
-        step, down = x[1] - x[0], y[1] - y[0]
-        return Affine(step, 0, x[0] - step / 2, 0, down, y[0] - down / 2)
-
-    return guarded(read, what=f"coordinates x and y beside {path}")
+    x, y = (np.asarray(root[f"{group}/{name}"][:2], float) for name in ("x", "y"))
+    step, down = x[1] - x[0], y[1] - y[0]
+    return Affine(step, 0, x[0] - step / 2, 0, down, y[0] - down / 2)
 
 
 def crs_of(root: Any, path: str) -> str:

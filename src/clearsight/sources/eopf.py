@@ -50,13 +50,17 @@ def eopf_item(store: str | Path) -> pystac.Item:
     OptionalDependencyError
         The extra ``zarr`` isn't installed.
     ProductError
-        The store can't be read, or holds no reflectance.
+        The store can't be read, or holds no reflectance; its server refuses or fails (`RemoteError`).
 
     Examples
     --------
     >>> item = eopf_item("S2A_MSIL1C_20240120T105341_N0510_R051_T31TCJ_20240120T125244.zarr")  # doctest: +SKIP
     """
     place = (store.resolve().as_posix() if isinstance(store, Path) else store).rstrip("/")
+    return guarded(lambda: _described(place), what=place, href=place)
+
+
+def _described(place: str) -> pystac.Item:
     root = open_group(place)
     arrays = _bands(root)
     if not arrays:
@@ -105,7 +109,7 @@ def _item(root: Any, place: str, arrays: dict[str, tuple[str, int]]) -> pystac.I
         "assets": {},
         "links": [],
     }
-    return guarded(lambda: pystac.Item.from_dict(readable(entry)), what=f"stac_discovery of {place}")
+    return pystac.Item.from_dict(readable(entry))
 
 
 def _asset(root: Any, place: str, path: str, size: int) -> pystac.Asset:

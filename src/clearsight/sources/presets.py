@@ -15,13 +15,16 @@ from clearsight.bands import BANDS, Level
 from clearsight.errors import ArgumentError
 from clearsight.sources._stores import COPERNICUS, EARTH_SEARCH_JP2, PLANETARY_COMPUTER, Store
 
-OffsetRule = Literal["flag", "baseline", "declared"]
+OffsetRule = Literal["flag", "baseline", "declared", "metadata"]
 """Where a provider tells the radiometric offset that is still to be applied.
 
 ``flag``: ``earthsearch:boa_offset_applied`` says whether the pixels are shifted already; where it doesn't, as
 ``baseline``. ``baseline``: the pixels are ESA's, so the processing baseline decides (04.00 and later: −1000).
-``declared``: ``raster:bands`` or ``raster:offset`` of each asset.
+``declared``: ``raster:bands`` or ``raster:offset`` of each asset. ``metadata``: the product's own metadata is read.
 """
+
+Kind = Literal["STAC API", "SAFE bucket"]
+"""What is searched: a catalogue; or folders of whole SAFE products, one folder per tile."""
 
 IdRule = Literal["datatake, datastrip, tile", "datatake, tile"]
 """Parts of ``system:index`` that items tell; without the datastrip it is matched by the other two."""
@@ -34,15 +37,16 @@ class Preset:
     name: str
     """What ``search`` takes."""
     url: str
-    """Landing page of the STAC API."""
+    """Landing page of the STAC API; address of the bucket."""
     collections: Mapping[Level, str]
-    """The provider's name of the collection of each level."""
+    """The provider's name of the collection of each level; the bucket's folder."""
     offset: OffsetRule
     ids: IdRule
     assets: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     """Band -> names of its asset, the best first; what isn't named is recognised by ``eo:bands``."""
     stores: tuple[Store, ...] = ()
     """How its files are opened: cloud settings, signing."""
+    kind: Kind = "STAC API"
 
 
 def _frozen(names: Mapping[str, tuple[str, ...]]) -> Mapping[str, tuple[str, ...]]:
@@ -119,6 +123,14 @@ PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
                 offset="declared",
                 ids="datatake, tile",
                 assets=_BY_BAND_AND_SIZE,
+            ),
+            Preset(
+                name="google",
+                url="https://storage.googleapis.com/gcp-public-data-sentinel-2",
+                collections=MappingProxyType({"L1C": "tiles", "L2A": "L2/tiles"}),
+                offset="metadata",
+                ids="datatake, datastrip, tile",
+                kind="SAFE bucket",
             ),
         )
     }

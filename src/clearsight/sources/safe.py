@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
@@ -89,6 +90,20 @@ def safe_items(path: str | Path, *, offset: float | None = None) -> list[pystac.
     return _folder_items(_archive.folder(source), offset)
 
 
+def tree_items(tree: Tree) -> list[pystac.Item]:
+    """Describe the products of a tree; one that is broken raises what `safe_items` does."""
+    return [_item(tree, files, None) for product in _products(tree) for files in _granules(tree, product)]
+
+
+def without_broken(items: list[pystac.Item], broken: Sequence[ProductError], *, stacklevel: int) -> list[pystac.Item]:
+    """Warn of the products that are broken; if no other is there, the first of them is an error."""
+    if broken and not items:
+        raise broken[0]
+    for reason in broken:
+        warnings.warn(f"left out: {reason}", ProductWarning, stacklevel=stacklevel + 1)
+    return items
+
+
 def _folder_items(tree: Tree, offset: float | None) -> list[pystac.Item]:
     """Items of all products of a folder; a broken product costs only itself, unless nothing else is there."""
     items: list[pystac.Item] = []
@@ -111,11 +126,7 @@ def _folder_items(tree: Tree, offset: float | None) -> list[pystac.Item]:
                 continue
             for product in _products(zipped):
                 add(zipped, product)
-    if broken and not items:
-        raise broken[0]
-    for reason in broken:
-        warnings.warn(f"left out: {reason}", ProductWarning, stacklevel=4)
-    return items
+    return without_broken(items, broken, stacklevel=4)
 
 
 def _products(tree: Tree) -> list[_Files]:
