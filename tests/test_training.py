@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ pytest.importorskip("onnx", reason="export needs onnx: pip install 'clearsight[t
 from clearsight import model as inference  # noqa: E402
 from clearsight.context import no_ground  # noqa: E402
 from clearsight.errors import ArgumentError  # noqa: E402
+from clearsight.training import loop  # noqa: E402
 from clearsight.training.bank import FACTS, ORDER, Plan, fill_bank, shards_of  # noqa: E402
 from clearsight.training.batches import Draw, open_shard  # noqa: E402
 from clearsight.training.calibration import Answers, answers, calibrate, error_and_area, real_answers  # noqa: E402
@@ -131,19 +134,27 @@ def test_a_batch_without_labels_or_causes_teaches_nothing_and_breaks_nothing(net
     assert {name: float(loss.detach()) for name, loss in losses.items()} == dict.fromkeys(losses, 0.0)
 
 
+@pytest.fixture
+def seconds_tick_by_call(monkeypatch):
+    """A clock on which every look takes a second: the number of steps mustn't depend on the machine."""
+    ticks = itertools.count()
+    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: float(next(ticks))))
+
+
+@pytest.mark.usefixtures("seconds_tick_by_call")
 def test_a_training_goes_on_where_it_stopped(bank, tmp_path):
     source = [([bank], Draw(size=32, clips=1, targets=1), 1)]
-    short = Schedule(minutes=0.02, workers=0, processes=1, threads=1)
+    short = Schedule(minutes=0.2, workers=0, processes=1, threads=1)
     train(tmp_path, source, schedule=short, widths=TINY)
     state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
     assert state["step"] > 0
-    assert state["elapsed"] >= 0.02
+    assert state["elapsed"] >= 0.2
     same = train(tmp_path, source, schedule=short, widths=TINY)
     again = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
     assert again["step"] == state["step"]
     for one, other in zip(same.state_dict().values(), load_network(tmp_path).state_dict().values(), strict=True):
         assert torch.equal(one, other)
-    train(tmp_path, source, schedule=Schedule(minutes=0.04, workers=0, processes=1, threads=1), widths=TINY)
+    train(tmp_path, source, schedule=Schedule(minutes=0.4, workers=0, processes=1, threads=1), widths=TINY)
     longer = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
     assert longer["step"] > state["step"]
     steps = [int(row["step"]) for row in csv.DictReader((tmp_path / "log.csv").open())]
