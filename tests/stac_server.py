@@ -7,12 +7,12 @@ import json
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
-import urllib.error
 import urllib.request
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,7 +25,12 @@ PLACE: Final = Path(
 ).absolute()
 """Environment that tests/stac-server.txt is installed in."""
 
-_QUICK: Final = "-c fsync=off -c synchronous_commit=off -c full_page_writes=off -c listen_addresses=127.0.0.1"
+_PREFIX: Final = "clearsight-pg-"
+_QUICK: Final = tuple(
+    part
+    for setting in ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "listen_addresses=127.0.0.1")
+    for part in ("-c", setting)
+)
 _START: Final = 120.0
 """Seconds, on a busy machine."""
 
@@ -62,22 +67,22 @@ def stac_api(items: Iterable[Mapping[str, Any]]) -> Iterator[str]:
 def _database() -> Iterator[dict[str, str]]:
     binaries = _postgres()
     assert binaries is not None
+    _sweep()
     # PostgreSQL refuses to run as root, and pytest's folders are closed to others.
-    folder = Path(tempfile.mkdtemp(prefix="clearsight-pg-"))
+    folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
     user = _other_user() if os.getuid() == 0 else None
     if user is not None:
         os.chown(folder, user.pw_uid, user.pw_gid)
-    as_user: dict[str, Any] = (
-        {} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": [], "cwd": folder}
-    )
-    port = f"{free_port()}"
-    run = {"check": True, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL} | as_user
-    data = str(folder / "data")
-    control = [str(binaries / "pg_ctl"), "-D", data, "-w", "-t", f"{_START:.0f}"]
+    as_user: dict[str, Any] = {"cwd": folder, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    if user is not None:
+        as_user |= {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+    port, data = f"{free_port()}", f"{folder / 'data'}"
     try:
-        subprocess.run([binaries / "initdb", "-D", data, "-A", "trust", "-U", "postgres", "--no-sync"], **run)
-        subprocess.run([*control, "-o", f"-p {port} -k {folder} {_QUICK}", "-l", str(folder / "log"), "start"], **run)
-        try:
+        initialise = [binaries / "initdb", "-D", data, "-A", "trust", "-U", "postgres", "--no-sync"]
+        subprocess.run(initialise, check=True, **as_user)
+        with _running([binaries / "postgres", "-D", data, "-p", port, "-k", folder, *_QUICK], as_user) as server:
+            asking = [binaries / "pg_isready", "-q", "-h", "127.0.0.1", "-p", port]
+            _wait(lambda: subprocess.run(asking, check=False).returncode == 0, "PostgreSQL", server)
             yield {
                 "PGHOST": "127.0.0.1",
                 "PGPORT": port,
@@ -85,8 +90,6 @@ def _database() -> Iterator[dict[str, str]]:
                 "PGDATABASE": "postgres",
                 "PGPASSWORD": "any",
             }
-        finally:
-            subprocess.run([*control, "-m", "immediate", "stop"], **run)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -97,25 +100,49 @@ def _web(variables: Mapping[str, str]) -> Iterator[str]:
     url = f"http://127.0.0.1:{port}"
     with tempfile.TemporaryFile() as log:
         command = [PLACE / "bin" / "uvicorn", "--factory", "stac_fastapi.pgstac.app:create_app", "--port", f"{port}"]
-        server = subprocess.Popen(command, env=os.environ | variables, stdout=log, stderr=log)
-        try:
-            _wait(f"{url}/_mgmt/ping", server)
+        facts = {"env": os.environ | variables, "stdout": log, "stderr": log}
+        with _running(command, facts) as server:
+            try:
+                _wait(lambda: _answers(f"{url}/_mgmt/ping"), url, server)
+            except TimeoutError as error:
+                log.seek(0)
+                raise TimeoutError(f"{error}: {log.read().decode()[-2000:]}") from error
             yield url
-        except TimeoutError as error:
-            log.seek(0)
-            raise TimeoutError(f"{error}: {log.read().decode()[-2000:]}") from error
-        finally:
-            server.terminate()
-            server.wait(30)
 
 
-def _wait(url: str, server: subprocess.Popen[bytes]) -> None:
+@contextlib.contextmanager
+def _running(command: Sequence[str | Path], facts: Mapping[str, Any]) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a server that ends with us, even if we are killed."""
+    with_us = ["setpriv", "--pdeathsig", "QUIT"] if shutil.which("setpriv") else []
+    server = subprocess.Popen([*with_us, *command], **facts)
+    try:
+        yield server
+    finally:
+        # PostgreSQL takes this for "at once"; uvicorn ends by it like any program.
+        server.send_signal(signal.SIGQUIT)
+        server.wait(30)
+
+
+def _sweep() -> None:
+    """Remove the data of databases whose tests were killed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        owner = folder.name.removeprefix(_PREFIX).partition("-")[0]
+        if not Path("/proc", owner).exists():
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _answers(url: str) -> bool:
+    with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5):
+        return True
+    return False
+
+
+def _wait(ready: Callable[[], bool], what: str, server: subprocess.Popen[bytes]) -> None:
     end = time.monotonic() + _START
-    while time.monotonic() < end and server.poll() is None:
-        with contextlib.suppress(urllib.error.URLError, ConnectionError), urllib.request.urlopen(url, timeout=5):
-            return
+    while not ready():
+        if time.monotonic() > end or server.poll() is not None:
+            raise TimeoutError(f"{what} doesn't come up")
         time.sleep(0.1)
-    raise TimeoutError(f"nothing answers at {url}")
 
 
 def _collection(name: str) -> dict[str, Any]:

@@ -159,6 +159,16 @@ def test_broken_chunk_names_item_and_asset(tmp_path: Path) -> None:
         load([item], bands=["B03"])
 
 
+def test_an_item_that_names_only_its_store(tmp_path: Path) -> None:
+    path = write(tmp_path / "stores", bands=("b02",))
+    (expected,) = search(path)
+    item = pystac.Item(NAME, None, None, expected.datetime, {})
+    item.add_asset("product", pystac.Asset(f"./stores/{path.name}"))
+    item.save_object(dest_href=str(tmp_path / "item.json"))
+    (found,) = search(tmp_path / "item.json")
+    assert found.to_dict() == expected.to_dict()
+
+
 @pytest.fixture
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"MAX_RETRY": 2, "RETRY_DELAY": 0.02, "LOW_SPEED_TIME": 5}.items():

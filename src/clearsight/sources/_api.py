@@ -15,6 +15,7 @@ from clearsight.errors import ArgumentError, ProductError
 from clearsight.sources._http import api_io
 from clearsight.sources._items import COLLECTIONS
 from clearsight.sources._normalise import normalised, readable
+from clearsight.sources.eopf import looked_into
 from clearsight.sources.presets import Preset, collections_of
 
 _PAGE: Final = 100
@@ -36,7 +37,10 @@ def preset_items(
     levels = {name: known for known, name in preset.collections.items()}
     found = _search(preset.url, collections=collections_of(preset, level), bbox=bbox, datetime=datetime)
     return [
-        normalised(item, offset=preset.offset, assets=preset.assets, level=levels.get(item.collection_id or ""))
+        looked_into(
+            normalised(item, offset=preset.offset, assets=preset.assets, level=levels.get(item.collection_id or "")),
+            item,
+        )
         for item in found
     ]
 
@@ -58,7 +62,7 @@ def address_items(
             f"its {len(_collections(url))} is wanted. Pass collection; it has {', '.join(_collections(url)[:20])}."
         )
     entries = _search(url, collections=names, bbox=bbox, datetime=datetime)
-    return [normalised(item) for item in entries]
+    return [looked_into(normalised(item), item) for item in entries]
 
 
 def is_api(url: str) -> bool:

@@ -34,7 +34,8 @@ _NOT_THE_USERS: Final = {
     "GDAL_HTTP_MAX_RETRY": "10",
     "GDAL_HTTP_RETRY_DELAY": "0.5",
 }
-"""What odc-loader, unless told otherwise, puts into the ``rasterio.Env`` of its threads: eleven tries, minutes for a busy server."""
+"""What odc-loader puts into the ``rasterio.Env`` of its threads where users haven't spoken: eleven tries, minutes for a
+busy server."""
 
 
 @dataclass(frozen=True)

@@ -185,7 +185,7 @@ def _static_items(address: str | Path) -> list[pystac.Item]:
             items = [root] if isinstance(root, pystac.Item) else _walk(root)
     except (STACError, ValueError, KeyError, TypeError, OSError) as error:
         raise ProductError(f"{address} can't be read as STAC: {type(error).__name__}: {error}.") from error
-    return [_in_our_form(item) if _is_ours(item) else normalised(item) for item in items]
+    return [_in_our_form(item) if _is_ours(item) else eopf.looked_into(normalised(item), item) for item in items]
 
 
 def _walk(root: Any) -> list[pystac.Item]:

@@ -60,6 +60,23 @@ def eopf_item(store: str | Path) -> pystac.Item:
     return guarded(lambda: _described(place), what=place, href=place)
 
 
+def looked_into(made: pystac.Item, item: pystac.Item) -> pystac.Item:
+    """Of an item that names its store but no band, return what the store tells; any other one as it was made.
+
+    Parameters
+    ----------
+    made : pystac.Item
+        The item in our form.
+    item : pystac.Item
+        The provider's.
+    """
+    hrefs = [asset.get_absolute_href() or asset.href for asset in item.assets.values()]
+    places = [href for href in hrefs if href.rstrip("/").endswith(".zarr")]
+    if not places or any(band in made.assets for band in BANDS):
+        return made
+    return eopf_item(places[0])
+
+
 def _described(place: str) -> pystac.Item:
     root = open_group(place)
     arrays = _bands(root)
