@@ -135,7 +135,7 @@ class _PatientIO(StacApiIO):
             allowed_methods=None,
             raise_on_status=False,
         )
-        super().__init__(headers=headers, timeout=(patient.connecting, patient.silence), max_retries=None)
+        super().__init__(headers=headers, max_retries=None)
         for scheme in ("http://", "https://"):
             self.session.mount(scheme, HTTPAdapter(max_retries=waiting))
         self._patient = patient
@@ -148,6 +148,8 @@ class _PatientIO(StacApiIO):
         headers: dict[str, str] | None = None,
         parameters: dict[str, Any] | None = None,
     ) -> str:
+        # `Client.open` takes the time-out away from a reader that it is given.
+        self.timeout = (self._patient.connecting, self._patient.silence)
         # The adapter repeats what fails before an answer begins; an answer that breaks off is repeated here.
         for attempt in range(self._patient.retries + 1):
             try:
