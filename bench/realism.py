@@ -50,7 +50,7 @@ B01, B02, B03, B8A, B09, B10, B11, B12 = (
 )
 HEADS = ("coverage", "itself", "wide", "pair", *FEATURES, "apart")
 CELLS = 26
-HIGH = {"thin_cirrus", "thick_cirrus", "contrails"}
+HIGH = {"thin_cirrus", "thick_cirrus", "contrails", "cirrostratus"}
 
 
 def features(toa: np.ndarray) -> np.ndarray:

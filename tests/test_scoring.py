@@ -8,9 +8,9 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clearsight import scoring
 from clearsight.bands import BANDS
-from clearsight.errors import ArgumentError, MissingBandError
-from clearsight.scoring import score
+from clearsight.errors import ArgumentError, MissingBandError, ModelError
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"the real scenes aren't here: no folder {DATA}")
@@ -20,6 +20,11 @@ SUBSETS = {
     "6": ("B02", "B03", "B04", "B08", "B11", "B12"),
     "all": tuple(BANDS),
 }
+
+
+def score(stack, **options):
+    """What `score` does around any scorer is tested with the fast one; tests/test_model.py has the learned one."""
+    return scoring.score(stack, **{"model": "projection", **options})
 
 
 def stack_of(bands, dates):
@@ -149,7 +154,6 @@ def test_missing_band_is_named(scene, missing):
     [
         (lambda stack: stack.B02, {}, "stack is a DataArray"),
         (lambda stack: stack, {"level": "L1"}, "level is 'L1'"),
-        (lambda stack: stack, {"model": "magic"}, "model is 'magic'.*projection"),
         (lambda stack: stack.isel(time=0), {}, r"has the dims \('y', 'x'\).*expand_dims"),
         (lambda stack: stack.isel(x=slice(0)), {}, "stack is empty"),
         (lambda stack: stack.assign_coords(time=np.arange(6)), {}, "datetime64"),
@@ -179,6 +183,11 @@ def clear_cloud_shadow(scores, classes):
         float(np.mean(right[np.isin(classes, labels)]))
         for right, labels in ((kept, (4, 5)), (~kept, (8, 9)), (~kept, (3,)))
     )
+
+
+def test_an_unknown_model_is_named(scene):
+    with pytest.raises(ModelError, match=r"'magic'.*clearsight-1.*projection"):
+        score(scene, model="magic")
 
 
 @needs_data

@@ -42,7 +42,7 @@ SHIPPED: Final = "clearsight-1"
 """Name of the weights inside the package."""
 ALIGN: Final = 64
 """Sub-tiles start at multiples of this many pixels, so that the network's coarse cells lie alike in all of them."""
-HALO: Final = 128
+HALO: Final = 192
 """Pixels around a sub-tile that its scores depend on."""
 
 _FORMAT: Final = 1
@@ -164,14 +164,17 @@ def load_model(name: str | Path = SHIPPED) -> Model:
 
     Examples
     --------
-    >>> load_model("no-such.onnx")
+    >>> load_model("no-such.onnx")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
-    clearsight.errors.ModelError: model='no-such.onnx' isn't there; expected 'clearsight-1' or the path of an ONNX file.
+    clearsight.errors.ModelError: model='no-such.onnx' isn't there; expected 'clearsight-1', ...
     """
     path = Path(str(files("clearsight") / "models" / f"{name}.onnx")) if str(name) == SHIPPED else Path(name)
     if not path.is_file():
-        raise ModelError(f"model={str(name)!r} isn't there; expected {SHIPPED!r} or the path of an ONNX file.")
+        raise ModelError(
+            f"model={str(name)!r} isn't there; expected {SHIPPED!r}, 'projection' "
+            "(the scorer without weights), or the path of an ONNX file."
+        )
     return _opened(str(path), path.stat().st_mtime_ns, os.getpid())
 
 
@@ -188,7 +191,7 @@ def _opened(path: str, _changed: int, _process: int) -> Model:
     try:
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         facts = json.loads(session.get_modelmeta().custom_metadata_map["clearsight"])
-    except (KeyError, ValueError, RuntimeError) as error:
+    except Exception as error:  # the runtime's own errors share no class but this
         raise ModelError(f"model={path!r} isn't a Clearsight model: {error}. Make one with: clearsight train") from None
     if facts["format"] != _FORMAT:
         raise ModelError(f"model={path!r} has the format {facts['format']}; this version reads {_FORMAT}. Update one.")

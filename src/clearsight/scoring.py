@@ -18,7 +18,7 @@ from clearsight.reference import Dates, FloatArray
 
 PROJECTION: Final = "projection"
 """Name of the scorer without learned weights."""
-DEFAULT_MODEL: Final = PROJECTION
+DEFAULT_MODEL: Final = model.SHIPPED
 MODELS: Final = (model.SHIPPED, PROJECTION)
 """Names that `score` takes as ``model``, beside the path of an ONNX file."""
 
@@ -77,10 +77,9 @@ def score(stack: xr.Dataset, *, level: Level = "L1C", model: str | None = None, 
     >>> frames = {band: (("time", "y", "x"), np.full((2, 8, 8), value)) for band, value in forest.items()}
     >>> stack = xr.Dataset(frames, coords={"time": time})
     >>> stack["B02"][1, :4] = stack["B03"][1, :4] = stack["B04"][1, :4] = stack["B08"][1, :4] = 0.7
-    >>> scores = score(stack)
-    >>> scores.cs[:, [0, -1], 0].values.round(1)
-    array([[1., 1.],
-           [0., 1.]], dtype=float32)
+    >>> (score(stack).cs[:, [0, -1], 0] >= 0.60).values
+    array([[ True,  True],
+           [False,  True]])
     """
     names = _checked(stack, level=level)
     how = _How(model or DEFAULT_MODEL, level, names, stack["time"].values, _views(stack), _pixel(stack), context)
