@@ -96,16 +96,17 @@ class Parts(MutableMapping[str, NDArray[Any]]):
             stored = path.read_bytes()
             if _digest(stored) != path.name.split(".")[1]:
                 raise ProductError(_damaged(path, "its content isn't what its name says"))
-            plain = bytes(Blosc(**_CODEC).decode(stored))
+            plain = Blosc(**_CODEC).decode(stored)
         except (OSError, RuntimeError) as error:
             raise ProductError(_damaged(path, str(error))) from error
         if len(plain) != prod(kind.shape) * np.dtype(kind.dtype).itemsize:
             raise ProductError(_damaged(path, f"it holds {len(plain)} bytes; expected an array {kind.shape}"))
-        return np.frombuffer(plain, dtype=kind.dtype).reshape(kind.shape).copy()
+        array: NDArray[Any] = np.frombuffer(bytearray(plain), dtype=kind.dtype).reshape(kind.shape)
+        return array
 
     @staticmethod
     def _write(folder: Path, name: str, array: NDArray[Any]) -> str:
-        stored = bytes(Blosc(**_CODEC).encode(np.ascontiguousarray(array)))
+        stored = Blosc(**_CODEC).encode(np.ascontiguousarray(array))
         path = folder / f"{name}.{_digest(stored)}{_SUFFIX}"
         if not path.exists():
             with whole_file(path) as part:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass
 from math import ceil
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +32,7 @@ _HIGHEST: Final = 2100
 _CS_STEPS: Final = 200
 _EPOCH: Final = np.datetime64("2015-01-01", "s")
 
-Whole = NDArray[np.int64]
+Whole = NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True)
@@ -83,15 +83,20 @@ def share_of(frame: Seen, *, shape: tuple[int, int], bands: tuple[str, ...]) -> 
     score = _pooled(frame.cs, finer_by(frame.cs.shape, shape))
     scored = (score >= 0) & np.isfinite(frame.values).all(axis=0)
     score = np.where(scored, score, 0)
-    values = np.rint(np.where(scored, frame.values, 0.0).astype(np.float64) * STEPS).astype(np.int64) + ZERO
+    # In place, and no number wider than it must be: a scene's time goes by the bytes that are touched.
+    values = np.where(scored, frame.values, np.float32(0.0))
+    values *= np.float32(STEPS)
+    np.rint(values, out=values)
+    values += np.float32(ZERO)
+    np.clip(values, 0, _HIGHEST, out=values)
     steps = _CS_STEPS // (cdf.NODES - 1)
     node = np.minimum(score // steps, cdf.NODES - 2)
     above = (score - node * steps) * TENTHS // steps
     return Share(
         season=int(days(frame.date) % YEAR / YEAR * SEASONS),
         key=key_of(frame.index, frame.date),
-        weight=(FULL * score**2 + _CS_STEPS**2 // 2) // _CS_STEPS**2,
-        values=np.clip(values, 0, _HIGHEST),
+        weight=((FULL * score**2 + _CS_STEPS**2 // 2) // _CS_STEPS**2).astype(np.uint32),
+        values=values.astype(np.uint32),
         node=node,
         above=np.where(scored, above, 0),
         below=np.where(scored, TENTHS - above, 0),
@@ -122,9 +127,10 @@ def key_of(index: str, date: np.datetime64) -> int:
 def _pooled(cs: FloatArray, factor: int) -> Whole:
     """Scores in steps of 1/200, means of ``factor`` by ``factor`` valid pixels; −1 = nodata."""
     padded = np.pad(cs, [(0, -size % factor) for size in cs.shape], constant_values=np.nan)
-    cells = padded.reshape(padded.shape[0] // factor, factor, padded.shape[1] // factor, factor)
-    valid = np.isfinite(cells)
-    steps = np.rint(np.where(valid, cells, 0.0) * _CS_STEPS).astype(np.int64).sum(axis=(1, 3))
-    count = valid.sum(axis=(1, 3))
-    mean: Whole = np.where(count > 0, (2 * steps + count) // np.maximum(2 * count, 1), -1)
+    valid = np.isfinite(padded)
+    steps = np.rint(np.where(valid, padded, np.float32(0.0)) * np.float32(_CS_STEPS)).astype(np.int32)
+    corners = [(row, col) for row in range(factor) for col in range(factor)]
+    total = sum(steps[row::factor, col::factor] for row, col in corners)
+    count = sum(valid[row::factor, col::factor].astype(np.int32) for row, col in corners)
+    mean: Whole = np.where(count > 0, (2 * total + count) // np.maximum(2 * count, 1), -1)
     return mean

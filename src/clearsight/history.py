@@ -55,6 +55,8 @@ from clearsight.reference import FloatArray, Reference, recency, seasonal
 
 RESOLUTION: Final = 20
 """Metres."""
+_PLACES: Final = 2048
+"""Places that are worked on at once: what a processor's cache holds of them."""
 MOST_FRAMES: Final = 6553
 """Frames that the histogram of scores can count: 45 years of every pass of two satellites."""
 
@@ -159,7 +161,7 @@ class History:
             if name not in ("when", "recent"):
                 self._parts[name] = self._parts[name] + other._parts[name]
         for key, values in zip(other._parts["when"], other._parts["recent"], strict=True):
-            self._push(key, values.astype(np.int64))
+            self._push(key, values)
         self.frames |= other.frames
 
     def reference(self, *, at: np.datetime64, without: Seen | None = None) -> Reference:
@@ -183,26 +185,42 @@ class History:
             if without is not None and self.version(without.index) == without.version
             else None
         )
-        when, recent = self._latest(own)
-        total, evidence = np.zeros(self.shape), np.zeros(self.shape)
-        mean, explained = np.zeros((len(self.bands), *self.shape)), np.zeros((len(self.bands), *self.shape))
+        rows = max(1, _PLACES // self.shape[1])
+        strips = [self._strip(slice(row, row + rows), at, own) for row in range(0, self.shape[0], rows)]
+        return Reference(
+            centre=np.concatenate([strip.centre for strip in strips], axis=1),
+            spread=np.concatenate([strip.spread for strip in strips], axis=1),
+            recent=np.concatenate([strip.recent for strip in strips], axis=1),
+            age=np.concatenate([strip.age for strip in strips]),
+            count=np.concatenate([strip.count for strip in strips]),
+        )
+
+    def _strip(self, rows: slice, at: np.datetime64, own: Share | None) -> Reference:
+        """`reference` of some rows: few enough that the processor's cache holds them."""
+        when, recent = self._latest(rows, own)
+        total, evidence = np.zeros(when.shape), np.zeros(when.shape)
+        mean, explained = np.zeros(recent.shape), np.zeros(recent.shape)
         for season, close in enumerate(_season_closeness(at)):
-            weight = self._parts[f"weight{season}"].astype(np.float64)
-            summed = self._parts[f"sum{season}"].astype(np.float64)
+            weight = self._parts[f"weight{season}"][rows].astype(np.float64)
+            if not weight.any():
+                continue
+            summed = self._parts[f"sum{season}"][:, rows].astype(np.float64)
             if own is not None and own.season == season:
-                weight -= own.weight
-                summed -= own.weight * own.values
+                weight -= own.weight[rows]
+                summed -= own.weight[rows] * own.values[:, rows]
             total += weight
             evidence += close * weight
             mean += close * summed
-            explained += summed**2 / np.maximum(weight, 1.0)
+            summed *= summed
+            summed /= np.maximum(weight, 1.0)
+            explained += summed
         age = np.where(when > 0, np.abs(days(at) - (when >> HASH_BITS) / 86_400.0), np.nan)
         near = np.where(when > 0, recency(np.nan_to_num(age)), 0.0) * FULL
         with np.errstate(invalid="ignore", divide="ignore"):
             centre = (mean + near * recent) / (evidence + near)
-            square = self._parts["square"].astype(np.float64)
+            square = self._parts["square"][:, rows].astype(np.float64)
             if own is not None:
-                square -= own.weight * own.values**2
+                square -= own.weight[rows] * own.values[:, rows] ** 2
             spread = np.sqrt(np.maximum(square - explained, 0.0) / total) / STEPS
         return Reference(
             centre=_reflectance(centre),
@@ -225,15 +243,18 @@ class History:
         float32 array, shape of ``cs``
         """
         factor = finer_by(cs.shape, self.shape)
-        counts = self._parts["scores"]
-        ranked = np.empty_like(cs)
-        # A few rows at a time: in float32, and finer, the histogram is eight times as large.
-        for row in range(0, self.shape[0], 64):
-            strip = slice(row * factor, (row + 64) * factor)
-            cell = counts[:, row : row + 64].repeat(factor, axis=1).repeat(factor, axis=2)
-            cell = cell[:, : cs[strip].shape[0], : cs.shape[1]].astype(np.float32) / np.float32(TENTHS)
-            ranked[strip] = cdf.rank(cs[strip][None], cell)[0]
-        return ranked
+        padded = np.pad(cs, [(0, -size % factor) for size in cs.shape], constant_values=np.nan)
+        # The pixels of a cell are looks at one place: its distribution is formed once for all of them.
+        looks = padded.reshape(self.shape[0], factor, self.shape[1], factor).transpose(1, 3, 0, 2)
+        ranked = np.empty(looks.shape, dtype=np.float32)
+        rows = max(1, _PLACES // self.shape[1])
+        for row in range(0, self.shape[0], rows):
+            strip = looks[:, :, row : row + rows]
+            counts = self._parts["scores"][:, row : row + rows].astype(np.float32) / np.float32(TENTHS)
+            flat = strip.reshape(factor * factor, *strip.shape[2:])
+            ranked[:, :, row : row + rows] = cdf.rank(flat, counts).reshape(strip.shape)
+        whole: FloatArray = ranked.transpose(2, 0, 3, 1).reshape(padded.shape)
+        return np.ascontiguousarray(whole[: cs.shape[0], : cs.shape[1]])
 
     def save(self, folder: str | os.PathLike[str] | None = None) -> None:
         """Write to a folder, by default the one it was opened from: all of it, or nothing.
@@ -260,7 +281,7 @@ class History:
         for name, change in changes.items():
             # Unsigned numbers wrap around, both ways: what is taken off is exactly what was added.
             part = self._parts[name]
-            part += (sign * change).astype(part.dtype)
+            (np.add if sign > 0 else np.subtract)(part, change, out=part, casting="unsafe")
             self._parts[name] = part
         counts = self._parts["scores"]
         for node, tenths in ((share.node, share.below), (share.node + 1, share.above)):
@@ -273,14 +294,14 @@ class History:
         when, recent = self._parts["when"], self._parts["recent"]
         latest = key > when[0]
         second = ~latest & (key > when[1])
-        when[1] = np.where(latest, when[0], np.where(second, key, when[1]))
-        when[0] = np.where(latest, key, when[0])
-        recent[1] = np.where(latest, recent[0], np.where(second, values, recent[1]))
-        recent[0] = np.where(latest, values, recent[0])
+        for kept, new in ((when, key), (recent, values)):
+            np.copyto(kept[1], kept[0], where=latest)
+            np.copyto(kept[1], new, where=second, casting="unsafe")
+            np.copyto(kept[0], new, where=latest, casting="unsafe")
         self._parts["when"], self._parts["recent"] = when, recent
 
-    def _latest(self, own: Share | None) -> tuple[Whole, FloatArray]:
-        when, recent = self._parts["when"], self._parts["recent"]
+    def _latest(self, rows: slice, own: Share | None) -> tuple[Whole, FloatArray]:
+        when, recent = self._parts["when"][:, rows], self._parts["recent"][:, :, rows]
         if own is None:
             return when[0], recent[0].astype(np.float32)
         is_own = when[0] == own.key
