@@ -17,7 +17,7 @@ from clearsight.sources.presets import PRESETS
 from provider_items import Scene, item_of
 from safe_fixtures import write_jp2
 
-SIDE: Final = 768
+SIDE: Final = 1024
 """Pixels of a file along a side."""
 SCENE: Final = Scene(
     "S2A_MSIL2A_20230625T234621_N0509_R073_T33UUU_20230626T022157",
@@ -25,7 +25,7 @@ SCENE: Final = Scene(
     size=SIDE,
 )
 FILES: Final = {"B02": "B02.tif", "B03": "B03.jp2"}
-FAR: Final = {"rows": (560, 620), "columns": (600, 660)}
+FAR: Final = {"rows": (700, 760), "columns": (600, 660)}
 """A window that one block of 256 pixels holds, far from the file's beginning."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numcodecs
 import numpy as np
 import pystac
 import pytest
@@ -76,7 +77,12 @@ def write(
 
 
 def add(root: Any, group: str, name: str, values: Any, size: int, attributes: dict[str, Any]) -> None:
-    array = root.create_array(f"{group}/{name}", shape=values.shape, chunks=(50, 70), dtype=values.dtype, fill_value=0)
+    # As the EOPF processors compress.
+    packed: Any = numcodecs.Blosc(cname="zstd", clevel=3, shuffle=numcodecs.Blosc.BITSHUFFLE)
+    if root.metadata.zarr_format == 3:
+        packed = zarr.codecs.BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle")
+    facts = {"shape": values.shape, "chunks": (50, 70), "dtype": values.dtype, "fill_value": 0}
+    array = root.create_array(f"{group}/{name}", compressors=packed, **facts)
     array[:] = values
     array.attrs.update(attributes)
     if f"{group}/x" not in root:

@@ -1,4 +1,8 @@
-"""One array of a Zarr store, seen as the reader sees a file: windows of numbers on a grid."""
+"""One array of a Zarr store, seen as the reader sees a file: windows of numbers on a grid.
+
+A chunk that comes truncated over a network is asked for again; one that is truncated on disk is an error, unless Blosc
+couldn't compress it (noise, not images): there numcodecs doesn't notice.
+"""
 
 from __future__ import annotations
 
