@@ -13,6 +13,8 @@ import pystac
 
 from clearsight import ids
 from clearsight._dask import Run, runner
+from clearsight._mirror import Mirror
+from clearsight._objects import is_address
 from clearsight._periods import MODES, Frame, Mode, Period, periods, reason_to_score
 from clearsight._subtiles import BrokenItemsError, How, plan, publish
 from clearsight._work import alone, sweep
@@ -75,6 +77,9 @@ class Options:
     """Address of a Dask scheduler whose workers see the same files; ``"local"`` for a cluster on this machine."""
     wait: float = 0
     """Seconds to wait for another process that works on the same tile; negative = for as long as it takes."""
+    staging: str | None = None
+    """Folder in which an archive in a bucket is worked on; by default one below the user's cache. Workers of a cluster
+    must see it, and a run that was stopped goes on only where its folder still is."""
 
 
 @dataclass(frozen=True)
@@ -104,8 +109,9 @@ def produce(
     ----------
     items : iterable of pystac.Item
         From `clearsight.search`, of any number of tiles; all of one level.
-    out : path
-        The archive: made when it doesn't exist, added to when it does.
+    out : path or address
+        The archive: made when it doesn't exist, added to when it does. A folder, or ``s3://bucket/prefix`` (extra
+        ``s3``; keys and endpoint in the environment, as for GDAL), where a tile is published when it is done.
     tile : str, optional
         Only this MGRS tile, such as ``"33UUU"``.
     model : str, optional
@@ -115,7 +121,7 @@ def produce(
     overwrite : bool
         Score again what the archive holds already.
     options : Options, optional
-        Context, resolution, mode, Dask, waiting.
+        Context, resolution, mode, Dask, waiting, place of unfinished work.
     progress : callable, optional
         Called with (steps done, steps in all, name of the work).
 
@@ -129,6 +135,8 @@ def produce(
     ------
     OutputError
         ``out`` can't be written to; told before any work is done.
+    RemoteError
+        A bucket can't be reached; what is published is whole.
     BusyError
         Another process works on the same tile; what was done until then stays.
     ArgumentError
@@ -148,7 +156,9 @@ def produce(
     --------
     >>> produce(clearsight.search("downloads", level="L1C"), "archive")  # doctest: +SKIP
     """
-    root, wishes = _writable(out), options or Options()
+    wishes = options or Options()
+    mirror = Mirror(str(out), wishes.staging) if is_address(out) else None
+    root = _writable(mirror.root if mirror else out)
     if wishes.mode not in MODES:
         raise ArgumentError(f"options.mode={wishes.mode!r} is unknown; expected one of {MODES}.")
     chosen, known_level = _of_level(list(items), level)
@@ -160,13 +170,17 @@ def produce(
             with alone(root, name, wait=wishes.wait):
                 unusable = [failure for failure in done.failed if failure.tile == name]
                 try:
+                    if mirror:
+                        mirror.fetch(name)
                     done = _joined(done, _produce_tile(name, frames, unusable, job))
+                    if mirror:
+                        mirror.publish(name)
                 except OSError as error:
                     raise OutputError(
                         f"out={str(root)!r}: {name} can't be written ({error}). Make room, or see to it that you may "
                         "write there, and run again: what is done is kept."
                     ) from error
-    return done
+    return replace(done, written=tuple(map(mirror.item, done.written))) if mirror else done
 
 
 def _writable(out: str | os.PathLike[str]) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import posixpath
 import re
 from collections.abc import Iterable
 from copy import deepcopy
@@ -18,6 +19,7 @@ from pystac.provider import ProviderRole
 from pystac.utils import datetime_to_str, str_to_datetime
 
 from clearsight import ids
+from clearsight._objects import Objects, is_address
 from clearsight.errors import ArgumentError, ProductError
 from clearsight.product import NODATA, SCALE, SCORES, Making, WrittenFile, score_description
 from clearsight.whole import whole_file
@@ -209,7 +211,7 @@ def update_collection(root: str | os.PathLike[str], items: Iterable[pystac.Item]
         The file can't be written.
     """
     path = Path(root) / COLLECTION_FILE
-    before = _read_collection(path) if path.exists() else _empty_collection()
+    before = _checked_collection(path.read_text(), str(path)) if path.exists() else _empty_collection()
     described = deepcopy(before)
     links = {link["href"]: link for link in described["links"] if link["rel"] == pystac.RelType.ITEM}
     for item in items:
@@ -226,7 +228,7 @@ def update_collection(root: str | os.PathLike[str], items: Iterable[pystac.Item]
 
 
 def read_items(root: str | os.PathLike[str]) -> list[pystac.Item]:
-    """Read the score Items of an archive (or of the ``collection.json`` in it), sorted by id.
+    """Read the score Items of an archive (or of the ``collection.json`` in it), in a folder or a bucket, sorted by id.
 
     Raises
     ------
@@ -239,13 +241,19 @@ def read_items(root: str | os.PathLike[str]) -> list[pystac.Item]:
     --------
     >>> read_items("archive")  # doctest: +SKIP
     """
+    if is_address(root):
+        return _items_of_bucket(str(root))
     path = Path(root)
     path = path if path.suffix == ".json" else path / COLLECTION_FILE
     if not path.is_file():
         raise ArgumentError(
             f"{os.fspath(root)!r} holds no {COLLECTION_FILE}; expected an archive made by clearsight.produce."
         )
-    hrefs = [link["href"] for link in _read_collection(path)["links"] if link["rel"] == pystac.RelType.ITEM]
+    hrefs = [
+        link["href"]
+        for link in _checked_collection(path.read_text(), str(path))["links"]
+        if link["rel"] == pystac.RelType.ITEM
+    ]
     try:
         items = [pystac.Item.from_file(str((path.parent / href).resolve())) for href in hrefs]
     except (OSError, ValueError, KeyError, pystac.STACError) as error:
@@ -253,6 +261,28 @@ def read_items(root: str | os.PathLike[str]) -> list[pystac.Item]:
             f"{path} links to an Item that can't be read ({error}). Run clearsight.produce again."
         ) from error
     return sorted(items, key=lambda item: item.id)
+
+
+def _items_of_bucket(address: str) -> list[pystac.Item]:
+    objects = Objects(address.removesuffix(COLLECTION_FILE))
+    catalogue = objects.read(COLLECTION_FILE)
+    if catalogue is None:
+        raise ArgumentError(f"{address} holds no {COLLECTION_FILE}; expected an archive made by clearsight.produce.")
+    links = _checked_collection(catalogue[0].decode(), f"{objects.address}/{COLLECTION_FILE}")["links"]
+    keys = [posixpath.normpath(link["href"]) for link in links if link["rel"] == pystac.RelType.ITEM]
+    found = zip(keys, objects.read_all(keys), strict=True)
+    items = [item_at(f"{objects.address}/{key}", content[0] if content else b"") for key, content in found]
+    return sorted(items, key=lambda item: item.id)
+
+
+def item_at(href: str, content: bytes) -> pystac.Item:
+    """A score Item as it lies in a bucket, without its root: pystac would follow that link, and reads no buckets."""
+    try:
+        item = pystac.Item.from_dict(json.loads(content), href=href)
+    except (ValueError, KeyError, pystac.STACError) as error:
+        raise ProductError(f"{href} is linked, and can't be read ({error}). Run clearsight.produce again.") from error
+    item.remove_links(pystac.RelType.ROOT)
+    return item
 
 
 def _asset(result: Result, grid: dict[str, Any]) -> pystac.Asset:
@@ -341,19 +371,16 @@ def _grow(extent: dict[str, Any], item: pystac.Item) -> None:
     """Grow the extents of a Collection to hold an Item; the first one sets them."""
     known = [str_to_datetime(text) for text in extent["temporal"]["interval"][0] if text is not None]
     if item.bbox is not None:
-        extent["spatial"]["bbox"] = [_hull(extent["spatial"]["bbox"][0], item.bbox) if known else list(item.bbox)]
+        box, new = extent["spatial"]["bbox"][0], list(item.bbox)
+        extent["spatial"]["bbox"] = [[*map(min, box[:2], new[:2]), *map(max, box[2:], new[2:])] if known else new]
     if item.datetime is not None:
         moments = [*known, item.datetime]
         extent["temporal"]["interval"] = [[datetime_to_str(min(moments)), datetime_to_str(max(moments))]]
 
 
-def _hull(a: list[float], b: list[float]) -> list[float]:
-    return [min(a[0], b[0]), min(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3])]
-
-
-def _read_collection(path: Path) -> dict[str, Any]:
+def _checked_collection(text: str, path: str) -> dict[str, Any]:
     try:
-        described: dict[str, Any] = json.loads(path.read_text())
+        described: dict[str, Any] = json.loads(text)
         if described["type"] != "Collection" or described["id"] != COLLECTION:
             raise ProductError(
                 f"{path} is the {described['type']} {described['id']!r}; expected the Collection {COLLECTION!r}. "

@@ -14,6 +14,7 @@ from typing import Final, Protocol
 import pystac
 
 from clearsight import ids
+from clearsight._objects import Objects, is_address
 from clearsight.catalog import read_items
 from clearsight.errors import ProductError
 from clearsight.whole import whole_file
@@ -102,10 +103,15 @@ def missing(root: str | os.PathLike[str]) -> list[Missing]:
     >>> missing("archive")
     []
     """
+    lists = (
+        _lists_of_bucket(str(root))
+        if is_address(root)
+        else {path.parent.name: _read(path) for path in Path(root).glob(f"*/{MISSING_FILE}")}
+    )
     return [
-        Missing(path.parent.name, item_id, reason)
-        for path in sorted(Path(root).glob(f"*/{MISSING_FILE}"))
-        for item_id, reason in sorted(_read(path).items())
+        Missing(tile, item_id, reason)
+        for tile, found in sorted(lists.items())
+        for item_id, reason in sorted(found.items())
     ]
 
 
@@ -142,9 +148,27 @@ def _from_to(first: str, last: str) -> list[str]:
     return [f"{year + (month - 1 + n) // 12}-{(month - 1 + n) % 12 + 1:02}" for n in range(count + 1)]
 
 
+def _lists_of_bucket(address: str) -> dict[str, dict[str, str]]:
+    objects = Objects(address)
+    keys = [key for key in objects.below("") if key.count("/") == 1 and key.endswith(f"/{MISSING_FILE}")]
+    contents = {key.split("/", 1)[0]: objects.read(key) for key in keys}
+    return {
+        tile: _parsed(content[0], f"{objects.address}/{tile}/{MISSING_FILE}")
+        for tile, content in contents.items()
+        if content is not None
+    }
+
+
 def _read(path: Path) -> dict[str, str]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        return _parsed(path.read_bytes(), str(path))
+    except OSError as error:
+        raise ProductError(f"{path} can't be read ({error}).") from error
+
+
+def _parsed(content: bytes, path: str) -> dict[str, str]:
+    try:
+        found = json.loads(content)
         return {str(item_id): str(reason) for item_id, reason in found.items()}
-    except (OSError, ValueError, AttributeError) as error:
+    except (ValueError, AttributeError) as error:
         raise ProductError(f"{path} can't be read ({error}). Remove it, and run clearsight.produce again.") from error

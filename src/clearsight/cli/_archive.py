@@ -20,6 +20,11 @@ LEVEL_HELP: Final = "Take only products of this level; where both are there, L1C
 Mode = Literal["backfill", "near-real-time"]
 MODE_HELP: Final = "near-real-time compares a scene with the past only; a backfill later makes such scores anew."
 SCHEDULER_HELP: Final = "Address of a Dask scheduler whose workers see the same files, or 'local' for all cores here."
+OUT_HELP: Final = (
+    "The archive, a folder or s3://BUCKET/PREFIX; made when it doesn't exist, added to when it does. "
+    "Keys and endpoint of a bucket are taken from the environment, as by GDAL."
+)
+STAGING_HELP: Final = "Folder in which an archive in a bucket is worked on; by default one below the user's cache."
 OFFSET_HELP: Final = (
     "Radiometric offset of plain band files, which carry no metadata: 0, or -1000 from processing baseline 04.00 on."
 )
@@ -31,7 +36,7 @@ def score(
     ],
     /,
     *,
-    out: Annotated[Path, Parameter(help="The archive to write to; made when it doesn't exist, added to when it does.")],
+    out: Annotated[str, Parameter(help=OUT_HELP)],
     tile: Annotated[str | None, Parameter(help="Only this MGRS tile, such as 33UUU.")] = None,
     bbox: Annotated[Bbox | None, Parameter(help=BBOX_HELP + " Whole items that touch it are scored.")] = None,
     datetime: Annotated[str | None, Parameter(help=DATETIME_HELP)] = None,
@@ -48,6 +53,7 @@ def score(
     mode: Annotated[Mode, Parameter(help=MODE_HELP)] = "backfill",
     scheduler: Annotated[str | None, Parameter(help=SCHEDULER_HELP)] = None,
     wait: Annotated[float, Parameter(help="Seconds to wait for another process on the same tile; -1: no limit.")] = 0,
+    staging: Annotated[str | None, Parameter(help=STAGING_HELP)] = None,
 ) -> None:
     """Score products, and add the scores to an archive: one COG and one STAC Item each.
 
@@ -66,7 +72,7 @@ def score(
             tile=tile,
             model=model,
             overwrite=overwrite,
-            options=Options(context=context, mode=mode, scheduler=scheduler, wait=wait),
+            options=Options(context=context, mode=mode, scheduler=scheduler, wait=wait, staging=staging),
             progress=step,
         )
     say.print(f"{len(done.written)} scored, {len(done.skipped)} already there, {len(done.failed)} failed: {out}")
@@ -77,7 +83,7 @@ def score(
 
 
 def info(
-    path: Annotated[Path, Parameter(help="An archive of scores, or anything `clearsight search` reads.")], /
+    path: Annotated[str, Parameter(help="An archive of scores, or anything `clearsight search` reads.")], /
 ) -> None:
     """Tell what an archive of scores, or a folder of products, holds.
 
@@ -85,10 +91,10 @@ def info(
     """
     from clearsight.coverage import missing, summarise
 
-    if not (path / "collection.json").exists():
-        search(str(path))
+    if not (path.startswith("s3://") or (Path(path) / "collection.json").exists()):
+        search(path)
         return
-    table = Table("tile", "month", "scenes", "without context", "past only", "model", title=str(path))
+    table = Table("tile", "month", "scenes", "without context", "past only", "model", title=path)
     for row in summarise(path):
         if row.scenes:
             share, past = f"{100 * row.no_context:.0f} %", str(row.past_only)
