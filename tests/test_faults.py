@@ -17,9 +17,11 @@ from clearsight._work import alone
 from clearsight.archive import Options, produce
 from clearsight.errors import BusyError
 from clearsight.product import describe_file
-from plain_scenes import make_item
+from plain_scenes import image, make_item
 
-DATES = 3
+DATES = 2
+SHAPE = (80, 64)
+"""Two pieces, of 64 and of 16 rows: every test scores this twice or more."""
 
 
 @pytest.fixture(scope="module")
@@ -27,23 +29,27 @@ def processes():
     # Children of a server that has imported everything: quick to start, and without this process's threads.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["faulty_produce"])
+    first = context.Process(target=time.sleep, args=(0,))
+    first.start()
+    first.join()
     return context
 
 
 @pytest.fixture(scope="module")
 def items(tmp_path_factory) -> list[pystac.Item]:
     folder = tmp_path_factory.mktemp("products")
-    return [make_item(folder, number) for number in range(DATES)]
+    return [make_item(folder, number, numbers=image(number, shape=SHAPE)) for number in range(DATES)]
 
 
 @pytest.fixture(scope="module")
 def undisturbed(processes, items, tmp_path_factory):
-    """Content of an archive that nothing happened to, and the number of changes to files it took."""
+    """Content of an archive that nothing happened to, the number of changes to files it took, and the seconds."""
     root, said = tmp_path_factory.mktemp("undisturbed"), tmp_path_factory.mktemp("said") / "said"
+    begun = time.monotonic()
     assert child(processes, items, root, said=str(said)) == 0
     count, told = said.read_text().split("\n")
     assert told == ""
-    return content(root), int(count)
+    return content(root), int(count), time.monotonic() - begun
 
 
 def child(processes, items, root, *, kill_after: float | None = None, **fault) -> int:
@@ -54,7 +60,7 @@ def child(processes, items, root, *, kill_after: float | None = None, **fault) -
     if kill_after is not None:
         time.sleep(kill_after)
         process.kill()
-    process.join(100)
+    process.join(300)
     assert process.exitcode is not None
     return process.exitcode
 
@@ -106,7 +112,7 @@ def kill_points(seed: int, many: int) -> list[float]:
 
 @pytest.mark.parametrize("where", kill_points(1, 20))
 def test_killed_at_any_change_of_a_file(where, processes, undisturbed, items, tmp_path):
-    expected, count = undisturbed
+    expected, count, _ = undisturbed
     assert child(processes, items, tmp_path, fault="kill", at=1 + int(where * count)) == -signal.SIGKILL
     assert_valid(tmp_path)
     complete(items, tmp_path)
@@ -115,23 +121,21 @@ def test_killed_at_any_change_of_a_file(where, processes, undisturbed, items, tm
 
 def test_killed_again_and_again_at_random_times(processes, undisturbed, items, tmp_path):
     killed = 0
-    for moment in kill_points(2, 6):
-        killed += child(processes, items, tmp_path, kill_after=0.2 + 1.5 * moment) == -signal.SIGKILL
+    for moment in kill_points(2, 5):
+        killed += child(processes, items, tmp_path, kill_after=moment * undisturbed[2]) == -signal.SIGKILL
         assert_valid(tmp_path)
     assert killed
     complete(items, tmp_path)
     assert content(tmp_path) == undisturbed[0]
 
 
-@pytest.mark.parametrize("where", kill_points(3, 6))
+@pytest.mark.parametrize("where", kill_points(3, 4))
 def test_killed_while_scores_are_replaced(where, processes, undisturbed, items, tmp_path):
     produce(items, tmp_path, options=Options(context=False))
-    (tmp_path / "said").mkdir()
     at = 1 + int(where * undisturbed[1])
     assert child(processes, items, tmp_path, fault="kill", at=at, overwrite=True) == -signal.SIGKILL
     assert assert_valid(tmp_path) == DATES
     produce(items, tmp_path, overwrite=True)
-    (tmp_path / "said").rmdir()
     replaced = {name.replace(".b.tif", ".tif"): held for name, held in content(tmp_path).items() if ".tif" in name}
     assert replaced == {name: held for name, held in undisturbed[0].items() if ".tif" in name}
     assert len(list(tmp_path.rglob("*.tif"))) == DATES
@@ -140,7 +144,7 @@ def test_killed_while_scores_are_replaced(where, processes, undisturbed, items, 
 @pytest.mark.parametrize("fault", ["ENOSPC", "EACCES"])
 @pytest.mark.parametrize("where", kill_points(4, 5))
 def test_full_disk_and_forbidden_files_are_told(fault, where, processes, undisturbed, items, tmp_path):
-    expected, count = undisturbed
+    expected, count, _ = undisturbed
     root, said = tmp_path / "archive", tmp_path / "said"
     assert child(processes, items, root, fault=fault, at=1 + int(where * count), said=str(said)) == 0
     told = said.read_text().split("\n", 1)[1]
@@ -150,7 +154,7 @@ def test_full_disk_and_forbidden_files_are_told(fault, where, processes, undistu
     assert content(root) == expected
 
 
-@pytest.mark.parametrize("limit", [500, 3000, 9000, 20_000])
+@pytest.mark.parametrize("limit", [500, 3000, 9000])
 def test_disk_that_is_full_for_everyone(limit, processes, undisturbed, items, tmp_path):
     root, said = tmp_path / "archive", tmp_path / "said"
     child(processes, items, root, fault="limit", at=limit, said=str(said))
@@ -168,6 +172,6 @@ def test_two_processes_on_one_tile(processes, undisturbed, items, tmp_path):
     for process in both:
         process.start()
     for process in both:
-        process.join(100)
+        process.join(300)
     assert [process.exitcode for process in both] == [0, 0]
     assert content(tmp_path) == undisturbed[0]
