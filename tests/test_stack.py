@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 import warnings
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -358,9 +357,7 @@ class TestLazy:
         chunks=st.fixed_dictionaries({"y": st.integers(7, 60), "x": st.integers(7, 60)}),
         resolution=st.sampled_from([10, 20, 30]),
     )
-    @settings(
-        max_examples=12, deadline=timedelta(seconds=10), suppress_health_check=[HealthCheck.function_scoped_fixture]
-    )
+    @settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
     def test_lazy_equals_eager(self, item: pystac.Item, chunks: dict[str, int], resolution: int) -> None:
         bands = ["B02", "B05", "B09"]
         lazy = load([item], bands=bands, resolution=resolution, chunks=chunks)
@@ -395,9 +392,7 @@ class TestGrid:
         height=st.floats(0.01, 0.3),
         resolution=st.sampled_from([10, 20, 60]),
     )
-    @settings(
-        max_examples=12, deadline=timedelta(seconds=10), suppress_health_check=[HealthCheck.function_scoped_fixture]
-    )
+    @settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
     def test_bbox_snaps_outwards_to_native_pixels(
         self, item: pystac.Item, west: float, south: float, width: float, height: float, resolution: int
     ) -> None:
