@@ -1,11 +1,15 @@
-"""Write the README's numbers and picture: the demo against its truth, and the real series and scenes where they are.
+"""Write the README's numbers and pictures from what the benches have measured: none is typed in.
 
-Run: python bench/readme_numbers.py [--demo FOLDER]   (a folder that `clearsight demo` filled is used as it is)
+    python bench/readme_numbers.py [--demo FOLDER]     # measures the demo's season too, into bench/results/season.json
+    python bench/readme_numbers.py --only-write        # from bench/results as they are
+
+The other results come from bench/model.py, bench/real_model.py and bench/peers.py (see bench/model_card.py).
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import tempfile
 from pathlib import Path
@@ -17,59 +21,83 @@ from scipy.stats import spearmanr
 
 from clearsight import demo
 from clearsight.product import read_scores
-from real_scenes import measured as measured_scenes
-from slovenia import measured as measured_series
 
 ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "bench" / "results"
 BEGIN, END = "<!-- numbers: written by bench/readme_numbers.py -->", "<!-- /numbers -->"
 
 
-def simulated(made: demo.Demo) -> list[str]:
-    """Rows of the simulated season, whose truth is exact."""
+def season(made: demo.Demo) -> dict[str, float]:
+    """The simulated season of the demo, whose truth is exact."""
     cs, q = [], []
     for item in pystac.Collection.from_file(str(made.files["scores"])).get_items(recursive=True):
         cs.append(read_scores(item.assets["scores"].get_absolute_href())["cs"].values.ravel())
         with rasterio.open(made.files["products"] / "truth" / f"{item.id}.tif") as file:
             q.append(file.read(1).ravel())
     ours, truth = np.concatenate(cs), np.concatenate(q)
-    rank = spearmanr(ours[::11], truth[::11]).statistic
-    season = f"simulated season, {made.dates} dates"
-    ratio = made.unmasked_error / made.masked_error
-    return [
-        f"| {season} | mean absolute error of `cs` against the exact share of light from the ground "
-        f"| {np.abs(ours - truth).mean():.3f} |",
-        f"| | rank correlation of the two | {rank:.3f} |",
-        f"| | pixels fully clear (q ≥ 0.95) that are kept at `cs` ≥ 0.60 | {_kept(ours[truth >= 0.95])} |",
-        f"| | pixels hidden (q < 0.3) that are kept | {_kept(ours[truth < 0.3])} |",
-        f"| | error of the composite against the clear truth, in reflectance: unmasked, masked "
-        f"| {made.unmasked_error:.4f}, {made.masked_error:.4f} ({ratio:.1f} times smaller) |",
+    return {
+        "dates": made.dates,
+        "error": float(np.abs(ours - truth).mean()),
+        "rank": float(spearmanr(ours[::11], truth[::11]).statistic),
+        "clear kept": float((ours[truth >= 0.95] >= 0.60).mean()),
+        "hidden kept": float((ours[truth < 0.3] >= 0.60).mean()),
+        "unmasked": made.unmasked_error,
+        "masked": made.masked_error,
+    }
+
+
+def rows(results: Path = RESULTS) -> list[str]:
+    """The README's table."""
+    this, model, real, speed = (
+        json.loads((results / f"{name}.json").read_text()) for name in ("season", "model", "real", "speed")
+    )
+    best, plain = model["rows"]["L1C, 13 bands"], model["rows"]["L2A, 4 bands"]
+    places = f"{model['clips']} simulated places never trained on, six dates each"
+    ratio = this["unmasked"] / this["masked"]
+    table = [
+        "| where | what | |",
+        "|---|---|---|",
+        f"| {places} | area under the ROC for q < 0.6, L1C with 13 bands: with other dates, alone "
+        f"| {best['area with context']:.3f}, {best['area without']:.3f} |",
+        f"| | the same, L2A with B02, B03, B04, B08 | {plain['area with context']:.3f}, {plain['area without']:.3f} |",
+        f"| | mean absolute error of `cs`, 13 bands: with other dates, alone "
+        f"| {best['error with context']:.3f}, {best['error without']:.3f} |",
+        f"| the demo's season, {this['dates']} dates | fully clear pixels (q ≥ 0.95) that are kept at 0.60 "
+        f"| {100 * this['clear kept']:.1f} % |",
+        f"| | hidden pixels (q < 0.3) that are kept | {100 * this['hidden kept']:.1f} % |",
+        f"| | error of the median composite against the clear truth, in reflectance: unmasked, masked "
+        f"| {this['unmasked']:.4f}, {this['masked']:.4f} ({ratio:.1f} times smaller) |",
     ]
+    table += [f"| real | {name} | {value:.2f} |" for name, value in real.items() if "SCL 3" not in name]
+    ours = speed["rows"]["clearsight, network alone"]
+    table += [
+        f"| two cores, one run | seconds per Mpx: our network; {name} | {ours:.2f}; {value:.2f} |"
+        for name, value in speed["rows"].items()
+        if "csmask" in name or "s2cloudless" in name
+    ]
+    return table
 
 
-def _kept(cs: np.ndarray) -> str:
-    return f"{100 * (cs >= 0.60).mean():.1f} %"
+def written(text: str, results: Path = RESULTS) -> str:
+    """The README with today's table."""
+    before, rest = text.split(BEGIN)
+    after = rest.split(END)[1]
+    return "\n".join([before + BEGIN, *rows(results), END]) + after
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--demo", type=Path, help="folder of a former `clearsight demo`")
+    parser.add_argument("--only-write", action="store_true", help="measure nothing")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as fresh:
-        made = demo.run(options.demo or fresh)
-        rows = simulated(made)
-        shutil.copyfile(made.files["composite and truth"], ROOT / "docs" / "images" / "demo_composite.png")
-        shutil.copyfile(made.files["contact sheet"], ROOT / "docs" / "images" / "demo_contact_sheet.png")
-    series = measured_series()
-    rows += [f"| real series, Slovenia 2015 | mean `cs` of {what} | {value:.2f} |" for what, value in series.items()]
-    rows += [
-        f"| real single scene, {place} | kept at `cs` ≥ 0.60 | {100 * kept:.1f} % |"
-        for place, kept in measured_scenes().items()
-    ]
-    table = "\n".join(["| where | what | |", "|---|---|---|", *rows])
+    if not options.only_write:
+        with tempfile.TemporaryDirectory() as fresh:
+            made = demo.run(options.demo or fresh)
+            (RESULTS / "season.json").write_text(json.dumps(season(made), indent=2) + "\n")
+            for what, name in (("composite and truth", "demo_composite"), ("contact sheet", "demo_contact_sheet")):
+                shutil.copyfile(made.files[what], ROOT / "docs" / "images" / f"{name}.png")
     readme = ROOT / "README.md"
-    before, rest = readme.read_text(encoding="utf-8").split(BEGIN)
-    readme.write_text(f"{before}{BEGIN}\n{table}\n{END}{rest.split(END)[1]}", encoding="utf-8")
-    print(table)
+    readme.write_text(written(readme.read_text()))
 
 
 if __name__ == "__main__":
