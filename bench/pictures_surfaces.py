@@ -25,8 +25,8 @@ from matplotlib import pyplot as plt
 
 LATITUDES = {
     "desert": 26.0, "dunes": 24.0, "salt": -22.0, "savanna": 11.0, "mangrove": -8.0, "sea": 35.0, "mountain": 46.0,
-    "snow": 46.0, "grassland": 44.0, "tidal": 53.5, "greenhouses": 36.8, "saltworks": 36.5, "lava": 19.5, "seaice": 74.0,
-    "peat": 54.0, "glacier": 61.0,
+    "snow": 46.0, "grassland": 44.0, "tidal": 53.5, "greenhouses": 36.8, "saltworks": 36.5, "lava": 19.5,
+    "seaice": 74.0, "peat": 54.0, "glacier": 61.0,
 }  # fmt: skip
 BRIGHT = {
     "snow": 1.0,

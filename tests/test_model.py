@@ -55,7 +55,7 @@ def test_clear_frames_are_kept_and_cloud_is_not(seen, report):
     report(f"learned model, small place: clear kept {clear:.3f}, cloud kept {(last[q < 0.1] >= 0.6).mean():.3f}")
     assert clear > 0.95
     assert (last[q < 0.1] >= 0.6).mean() < 0.1
-    assert (last[q > 0.97] >= 0.6).mean() > 0.8
+    assert (last[q > 0.85] >= 0.6).mean() > 0.8
 
 
 def test_context_is_used_where_it_is_there(seen):
@@ -78,11 +78,15 @@ def test_context_is_used_where_it_is_there(seen):
 @pytest.mark.parametrize("level", ["L1C", "L2A"])
 def test_any_bands_will_do(seen, names, level):
     stack, q = seen
+    if level == "L2A":
+        # Roughly what an L2A processor takes off; the test is of bands, not of the air.
+        air = {"B01": 0.1, "B02": 0.07, "B03": 0.04, "B04": 0.02, "B05": 0.015}
+        stack = stack.assign({name: (stack[name] - path).clip(1e-4) for name, path in air.items()})
     cs = score(stack[list(names)], level=level).cs.values
     assert np.isfinite(cs).all()
     assert (cs >= 0).all()
     assert (cs <= 1).all()
-    assert cs[3][q < 0.1].mean() < cs[3][q > 0.97].mean() - 0.4
+    assert cs[3][q < 0.1].mean() < cs[3][q > 0.85].mean() - 0.4
 
 
 def test_nodata_is_nodata_and_nothing_else_is(seen):

@@ -193,7 +193,7 @@ def _is_whole(path: Path) -> bool:
     """Is the COG that an Item tells of here, with all its bytes?"""
     try:
         expected = json.loads(path.read_text())["assets"][ASSET]["file:checksum"]
-        return describe_file(_cog(path)).checksum == expected
+        return bool(describe_file(_cog(path)).checksum == expected)
     except (OSError, ValueError, KeyError):
         return False
 

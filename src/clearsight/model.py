@@ -239,16 +239,17 @@ def score_frames(
     cause = np.empty(cs.shape, dtype=np.uint8)
     alone = np.ones(cs.shape, dtype=np.bool_)
     for frame in range(frames):
-        ground = no_ground(ten.shape[2:])  # type: ignore[arg-type]
+        ground = no_ground(ten.shape[2:])
         if weight is not None and frames > 1:
             ground = ground_for(ten, twenty, weight, dates=dates, frame=frame)
             alone[frame] = np.isnan(ground.ten[0])
         seen = _windowed(model, ten[frame], twenty[frame], ground, told[frame])
         cs[frame], cause[frame] = seen.cs, seen.cause
-    cs, cause, alone = (array[:, :rows, :columns] for array in (cs, cause, alone))
-    cs[~valid] = np.nan
-    cause[~valid] = CAUSES.index("nodata")
-    return Scored(cs, alone & valid, cause)
+    inside = np.s_[:, :rows, :columns]
+    scored = Scored(cs[inside], alone[inside] & valid, cause[inside])
+    scored.cs[~valid] = np.nan
+    scored.cause[~valid] = CAUSES.index("nodata")
+    return scored
 
 
 def _arrays(bands: Mapping[str, FloatArray], valid: BoolArray) -> tuple[FloatArray, FloatArray]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -17,12 +16,15 @@ def evaluate(
     /,
     *,
     layout: Annotated[
-        str, Parameter(name="--set", help="Which set it is: cloudsen12, pixbox, kappaset, francis, hollstein, alcd, folder.")
+        str,
+        Parameter(name="--set", help="Which: cloudsen12, pixbox, kappaset, francis, hollstein, alcd, folder."),
     ] = "folder",
     peers: Annotated[str, Parameter(help="Peers to compare with, joined by commas: s2cloudless,ukis-csmask,scl.")] = "",
     weights: Annotated[Path | None, Parameter(help="Folder with NAME/ for peers that need weights.")] = None,
     simulated: Annotated[int, Parameter(help="Instead of a set: so many simulated places.")] = 0,
-    against: Annotated[Path | None, Parameter(help="Folder of Cloud Score+ GeoTIFFs exported from Earth Engine.")] = None,
+    against: Annotated[
+        Path | None, Parameter(help="Folder of Cloud Score+ GeoTIFFs exported from Earth Engine.")
+    ] = None,
     out: Annotated[Path, Parameter(help="Folder for report.html, report.md and evaluation.json.")] = Path("evaluation"),
 ) -> None:
     """Say how good the scores are: against labels, peers, or Cloud Score+ itself.
@@ -47,7 +49,9 @@ def evaluate(
 
     if against is not None:
         if path is None:
-            raise ArgumentError("path is missing: --against compares an archive of scores, clearsight evaluate ARCHIVE …")
+            raise ArgumentError(
+                "path is missing: --against compares an archive of scores, clearsight evaluate ARCHIVE …"
+            )
         with progress_bars() as step:
             agreement = compared(path, exported=against, progress=step)
         written = write_report(told(agreement), out, data=agreement, title="Against Cloud Score+")

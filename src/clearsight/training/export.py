@@ -6,6 +6,7 @@ import json
 import os
 import warnings
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -115,8 +116,6 @@ def export(network: Network, path: Path, *, about: About) -> Path:
 
 def _check(about: About) -> None:
     raw, score = about.calibration
-    rising = all(a < b for a, b in zip(raw, raw[1:], strict=False)) and all(
-        a <= b for a, b in zip(score, score[1:], strict=False)
-    )
+    rising = all(a < b for a, b in pairwise(raw)) and all(a <= b for a, b in pairwise(score))
     if len(raw) != len(score) or not rising or (raw[0], raw[-1], score[0], score[-1]) != (0.0, 1.0, 0.0, 1.0):
         raise ArgumentError(f"calibration={about.calibration}: expected two lists that rise from 0.0 to 1.0.")
