@@ -46,7 +46,10 @@ def score(
         str | None, Parameter(help="Acquisition time of plain band files whose names hold none: 2018-01-31T15:58:01Z.")
     ] = None,
     model: Annotated[
-        str | None, Parameter(help="Name of the scorer; there is one so far, projection, which needs no weights.")
+        str | None,
+        Parameter(
+            help="clearsight-1 (the default), projection (without learned weights), or the path of an ONNX file."
+        ),
     ] = None,
     context: Annotated[bool, Parameter(help="Use the other dates of the same place as a clear reference.")] = True,
     overwrite: Annotated[bool, Parameter(help="Score again what the archive already holds.")] = False,

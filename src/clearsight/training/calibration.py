@@ -36,7 +36,7 @@ Array = NDArray[np.float32]
 Knots = tuple[tuple[float, ...], tuple[float, ...]]
 
 USABLE: Final = (4, 5, 6)
-UNUSABLE: Final = (3, 8, 9, 10)
+UNUSABLE: Final = (3, 8, 9)
 _MEANING: Final = 0.6
 """Score from which on a pixel is usable."""
 _RANGES: Final = 24
