@@ -180,6 +180,8 @@ def main() -> None:
     options = parser.parse_args()
     model = load_model(options.model)
     rows = measured(model, options.folder, clips_wanted=options.clips, hard=options.hard, workers=options.workers)
+    if options.pictures:
+        draw_worst(model, options.folder / "worlds", options.pictures)
     if options.save:
         options.save.write_text(
             json.dumps({"model": model.version, "clips": options.clips, "rows": rows}, indent=2) + "\n"

@@ -37,7 +37,7 @@ def test_score_leaves_alone_what_is_there_and_info_tells_it(season: Demo, capsys
     main(["info", str(archive)])
     told = capsys.readouterr().out
     assert "2021-05" in told
-    assert "projection" in told
+    assert "clearsight-1" in told
 
 
 def test_composite_writes_a_cog_and_a_preview(season: Demo, tmp_path: Path, capsys) -> None:
