@@ -34,7 +34,7 @@ from starlette.testclient import TestClient
 from clearsight.viewer import Viewer, view
 from clearsight.viewer.app import PAGE, make_app
 from clearsight.viewer.chunks import Chunks, MapTile, Shelf, _Locks, _positions
-from clearsight.viewer.drawing import PALETTE, composed, draw
+from clearsight.viewer.drawing import PALETTE, composed, draw, png
 from clearsight.viewer.guard import Gate
 from clearsight.viewer.library import Library, open_library
 from clearsight.viewer.looks import Look, read_look
@@ -281,6 +281,15 @@ def test_the_catalogue_tells_what_the_page_needs(client, library):
             assert shares[0] == 1000
 
 
+def test_a_picture_keeps_its_values_and_leaves_the_filters_of_warnings_alone(monkeypatch):
+    """Tiles are drawn in threads, and `warnings.catch_warnings` changes the whole process: some tiles failed."""
+    rgba = np.random.default_rng(3).integers(0, 256, (9, 7, 4), np.uint8)
+    monkeypatch.setattr(warnings, "catch_warnings", None)
+    content = png(rgba)
+    monkeypatch.undo()
+    np.testing.assert_array_equal(picture(content), rgba)
+
+
 # What is kept in memory
 
 
@@ -295,11 +304,21 @@ def test_another_threshold_reads_nothing_again(library):
 
 
 def test_zooming_in_decodes_nothing_again(library):
+    # Small pictures keep it quick: with 64 pixels zoom 16 is as fine as a whole tile of 13, in the native grid.
     fresh = Chunks(library)
-    draw(Look(), tile_at(library, 14).geobox(64), fresh)
+    draw(Look(), tile_at(library, 16).geobox(64), fresh)
     before = fresh.reads
-    draw(Look(), tile_at(library, 15).geobox(64), fresh)
+    draw(Look(), tile_at(library, 17).geobox(64), fresh)
+    draw(Look(), tile_at(library, 18).geobox(64), fresh)
     assert fresh.reads == before > 0
+
+
+def test_from_far_out_each_coarser_grid_is_read_once(library):
+    fresh, reads = Chunks(library), []
+    for z in (16, 14, 13, 14, 16):
+        draw(Look(), tile_at(library, z).geobox(64), fresh)
+        reads.append(fresh.reads)
+    assert reads == [reads[0], 2 * reads[0], 3 * reads[0], 3 * reads[0], 3 * reads[0]]
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(1, 60)), max_size=40))

@@ -208,6 +208,36 @@ def test_a_link_that_makes_no_sense_shows_the_map(browser, served):
     assert len(set(pixels(browser))) > 5
 
 
+@pytest.mark.parametrize("place", ["lon=999&lat=-1e9&zoom=12", "zoom=1e9", "zoom=-3", "zoom=", "pixel=a,b", "pixel=500,95"])
+def test_a_place_that_is_nowhere_is_no_error(browser, served, place):
+    browser.get("about:blank")
+    browser.get(f"{served.url}#{place}")
+    settled(browser)
+    browser.find_element(By.ID, "home").click()
+    settled(browser)
+    assert len(set(pixels(browser))) > 5
+
+
+def test_a_threshold_passed_over_leaves_no_holes(browser):
+    """A picture whose request was given up was never asked for again."""
+    slider = browser.find_element(By.ID, "threshold")
+    for value in (0.37, 0.62, 0.37):
+        browser.execute_script(
+            "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('input', {bubbles: true}))",
+            slider,
+            str(value),
+        )
+        # One frame, so that pictures are asked for, and hardly the time to get them.
+        browser.execute_async_script("const done = arguments[0]; requestAnimationFrame(() => setTimeout(done, 20))")
+    settled(browser)
+    shown = pixels(browser)
+    link, page = hash_of(browser), browser.current_url.partition("#")[0]
+    browser.get("about:blank")
+    browser.get(f"{page}{link}")
+    settled(browser)
+    assert pixels(browser) == shown
+
+
 def test_an_empty_time_is_told_and_left(browser):
     browser.execute_script(
         """const start = document.getElementById('start');

@@ -54,9 +54,9 @@ function run(store: Store): void {
   let seen: Awaited<ReturnType<typeof pixel>> | null = null;
 
   const view = new MapView(store, find("map"), {
-    busy: (tiles) => {
-      find("busy").hidden = tiles === 0;
-      find("map").setAttribute("aria-busy", String(tiles > 0));
+    busy: (waiting) => {
+      find("busy").hidden = !waiting;
+      find("map").setAttribute("aria-busy", String(waiting));
     },
     failed: tell,
     picked: (lon, lat) => store.set({ pixel: `${lon.toFixed(6)},${lat.toFixed(6)}` }),

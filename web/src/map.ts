@@ -22,10 +22,10 @@ import { Circle, Fill, Stroke, Style } from "ol/style";
 import { createXYZ } from "ol/tilegrid";
 
 import { reason } from "./api";
-import { BEFORE, DATED, type Show, type State, type Store } from "./state";
+import { BEFORE, DATED, rounded, type Show, type State, type Store } from "./state";
 
 export interface MapEvents {
-  busy(tiles: number): void;
+  busy(waiting: boolean): void;
   failed(message: string): void;
   picked(lon: number, lat: number): void;
 }
@@ -37,7 +37,7 @@ class Side {
   private address = "";
   private waiting = new Set<AbortController>();
 
-  constructor(store: Store, private events: { busy(change: number): void; failed(message: string): void }) {
+  constructor(store: Store, private events: { failed(message: string): void }) {
     const { tile, deepest, bbox } = store.catalogue;
     this.source = new XYZ({
       tileGrid: createXYZ({ tileSize: tile, maxZoom: deepest - 1 }),
@@ -61,7 +61,6 @@ class Side {
   private async load(picture: Tile, address: string): Promise<void> {
     const request = new AbortController();
     this.waiting.add(request);
-    this.events.busy(1);
     try {
       const response = await fetch(address, { signal: request.signal });
       if (!response.ok) throw new Error(await reason(response));
@@ -71,12 +70,14 @@ class Side {
       image.src = url;
     } catch (error) {
       picture.setState(TileState.ERROR);
-      if (!request.signal.aborted) {
+      if (request.signal.aborted) {
+        // Nothing is wrong with it: whoever comes back to this address gets it, not a hole.
+        picture.setState(TileState.IDLE);
+      } else {
         this.events.failed(error instanceof TypeError ? "the server can't be reached; is clearsight view still running?" : (error as Error).message);
       }
     } finally {
       this.waiting.delete(request);
-      this.events.busy(-1);
     }
   }
 }
@@ -87,18 +88,11 @@ export class MapView {
   private after: Side;
   private basemap: TileLayer<OSM> | null = null;
   private marker = new VectorSource<Feature<Point>>();
-  private tiles = 0;
+  private drawn = false;
 
   constructor(private store: Store, target: HTMLElement, private events: MapEvents) {
-    const told = {
-      busy: (change: number) => {
-        this.tiles += change;
-        events.busy(this.tiles);
-      },
-      failed: events.failed,
-    };
-    this.before = new Side(store, told);
-    this.after = new Side(store, told);
+    this.before = new Side(store, events);
+    this.after = new Side(store, events);
     this.before.layer.on("prerender", (event) => this.clip(event, true));
     this.after.layer.on("prerender", (event) => this.clip(event, false));
     for (const side of [this.before, this.after]) {
@@ -116,11 +110,18 @@ export class MapView {
       view: new View({ center: fromLonLat([store.state.lon, store.state.lat]), zoom: store.state.zoom, maxZoom: store.catalogue.deepest, minZoom: 3 }),
     });
     this.map.on("moveend", () => this.remember());
+    this.map.on("loadstart", () => this.wait());
+    this.map.on("movestart", () => this.wait());
+    // Complete may also be said of the frame before a change: only one that was painted since then counts.
+    this.map.on("postrender", () => (this.drawn = true));
+    this.map.on("rendercomplete", () => {
+      if (this.drawn) events.busy(false);
+    });
     this.map.on("singleclick", (event: MapBrowserEvent) => {
       const [lon, lat] = toLonLat(event.coordinate);
       events.picked(lon as number, lat as number);
     });
-    if (!location.hash.includes("zoom=")) this.home();
+    if (store.state.zoom === 0) this.home();
     store.listen((_, changed) => this.update(changed));
     this.update(null);
   }
@@ -146,6 +147,7 @@ export class MapView {
 
   zoom(step: number): void {
     const view = this.map.getView();
+    this.wait();
     view.animate({ zoom: (view.getZoom() ?? 10) + step, duration: 150 });
   }
 
@@ -161,10 +163,22 @@ export class MapView {
     ];
   }
 
+  /** Tell that pictures are awaited, until a frame with all of them is painted. */
+  private wait(): void {
+    this.drawn = false;
+    this.events.busy(true);
+    this.map.render();
+  }
+
+  /** Keep where the map is, and move it there: by less than a pixel, so that the address restores the same pixels. */
   private remember(): void {
     const view = this.map.getView();
-    const [lon, lat] = toLonLat(view.getCenter() ?? [0, 0]);
-    this.store.set({ lon: lon as number, lat: lat as number, zoom: view.getZoom() ?? 10 });
+    const [lon, lat] = toLonLat(view.getCenter() ?? [0, 0]).map((degrees) => rounded("lon", degrees)) as [number, number];
+    const zoom = rounded("zoom", view.getZoom() ?? 10);
+    const { state } = this.store;
+    if (lon === state.lon && lat === state.lat && zoom === state.zoom) return;
+    this.store.set({ lon, lat, zoom });
+    this.go();
   }
 
   private update(changed: Set<keyof State> | null): void {
@@ -175,7 +189,7 @@ export class MapView {
     this.after.layer.setOpacity(state.opacity);
     if (!changed || changed.has("basemap")) this.showBasemap(state.basemap);
     if (!changed || changed.has("pixel")) this.mark(state.pixel);
-    if (changed?.has("swipe")) this.map.render();
+    this.wait();
   }
 
   private address(show: Show | "all"): string | null {

@@ -73,7 +73,7 @@ export class Store {
     const parts = new URLSearchParams();
     for (const [key, value] of Object.entries(this.state) as [keyof State, State[keyof State]][]) {
       if (value === this.defaults[key]) continue;
-      parts.set(key, typeof value === "number" ? String(Number(value.toFixed(key === "zoom" ? 2 : 5))) : String(value));
+      parts.set(key, typeof value === "number" ? String(rounded(key, value)) : String(value));
     }
     return `#${parts}`;
   }
@@ -105,7 +105,12 @@ export class Store {
     state.threshold = clamp(state.threshold, 0, 1);
     state.opacity = clamp(state.opacity, 0, 1);
     state.swipe = clamp(state.swipe, 0, 1);
+    state.zoom = clamp(state.zoom, 0, known.deepest);
+    state.lon = clamp(state.lon, -180, 180);
+    state.lat = clamp(state.lat, -85, 85);
     for (const key of ["start", "end"] as const) if (!/^(\d{4}-\d{2}-\d{2})?$/.test(state[key])) state[key] = "";
+    const [lon, lat] = state.pixel.split(",").map((degrees) => (degrees.trim() ? Number(degrees) : NaN));
+    if (!(Math.abs(lon ?? NaN) <= 180 && Math.abs(lat ?? NaN) <= 90)) state.pixel = "";
     if (known.bands.length === 0 && state.show !== "count") state.show = "score";
     return state;
   }
@@ -129,6 +134,11 @@ export class Store {
     const share = frame.clear[this.state.by][Math.round(this.state.threshold * 100)];
     return share == null ? null : share / 1000;
   }
+}
+
+/** A number as the address holds it: degrees and shares to well below a pixel. */
+export function rounded(key: keyof State, value: number): number {
+  return Number(value.toFixed(key === "zoom" ? 4 : 6));
 }
 
 export function clamp(value: number, low: number, high: number): number {

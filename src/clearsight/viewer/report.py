@@ -17,14 +17,13 @@ import numpy as np
 import xarray as xr
 from odc.geo.geobox import GeoBox
 from pyproj import Transformer
-from rio_tiler.utils import render
 
 from clearsight.availability import availability
 from clearsight.errors import ArgumentError
 from clearsight.product import SCORES
 from clearsight.progress import Progress, silent
 from clearsight.viewer.chunks import Chunks
-from clearsight.viewer.drawing import Rgba, draw, legend
+from clearsight.viewer.drawing import Rgba, draw, encoded, legend
 from clearsight.viewer.library import Library
 from clearsight.viewer.looks import Look, read_look
 from clearsight.whole import whole_file
@@ -150,8 +149,8 @@ def _without_nan(value: Any) -> Any:
 
 def _data_url(rgba: Rgba) -> str:
     # Lossy: these are for looking, and one file has to be small enough to send.
-    encoded = render(np.moveaxis(rgba[..., :3], -1, 0), rgba[..., 3], img_format="WEBP", QUALITY=82)
-    return f"data:image/webp;base64,{base64.b64encode(encoded).decode()}"
+    content = encoded(rgba, driver="WEBP", QUALITY="82")
+    return f"data:image/webp;base64,{base64.b64encode(content).decode()}"
 
 
 def _page(content: dict[str, Any]) -> str:
