@@ -208,7 +208,9 @@ def test_a_link_that_makes_no_sense_shows_the_map(browser, served):
     assert len(set(pixels(browser))) > 5
 
 
-@pytest.mark.parametrize("place", ["lon=999&lat=-1e9&zoom=12", "zoom=1e9", "zoom=-3", "zoom=", "pixel=a,b", "pixel=500,95"])
+@pytest.mark.parametrize(
+    "place", ["lon=999&lat=-1e9&zoom=12", "zoom=1e9", "zoom=-3", "zoom=", "pixel=a,b", "pixel=500,95"]
+)
 def test_a_place_that_is_nowhere_is_no_error(browser, served, place):
     browser.get("about:blank")
     browser.get(f"{served.url}#{place}")

@@ -110,8 +110,8 @@ class _Locks:
 class Chunks:
     """Reads the pixels of a library, and keeps them.
 
-    Two shelves: pieces of the native grids and of their halvings, so that panning and zooming decode none twice; and whole stacks of map
-    tiles, so that another threshold costs the composite and nothing else.
+    Two shelves: pieces of the native grids and of their halvings, so that panning and zooming decode none twice; and
+    whole stacks of map tiles, so that another threshold costs the composite and nothing else.
     """
 
     def __init__(self, library: Library, *, budget: int | None = None) -> None:
