@@ -19,7 +19,14 @@ CHANGES = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmt
 
 
 def run(
-    items: list[dict], root: str, *, fault: str = "", at: int = -1, said: str = "", overwrite: bool = False
+    items: list[dict],
+    root: str,
+    *,
+    model: str,
+    fault: str = "",
+    at: int = -1,
+    said: str = "",
+    overwrite: bool = False,
 ) -> None:
     """Produce; at change number ``at`` of the archive's files the fault happens. What was told goes to ``said``.
 
@@ -47,8 +54,9 @@ def run(
     if fault == "limit":
         resource.setrlimit(resource.RLIMIT_FSIZE, (at, hard))
     told = ""
+    found = [pystac.Item.from_dict(item) for item in items]
     try:
-        produce([pystac.Item.from_dict(item) for item in items], root, overwrite=overwrite, options=Options(wait=60))
+        produce(found, root, model=model, overwrite=overwrite, options=Options(wait=60))
     except ClearsightError as error:
         told = f"{type(error).__name__}: {error}"
     resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))

@@ -1,5 +1,6 @@
 """An archive of scores: what is made, what is left alone, and what a fault leaves behind."""
 
+import functools
 import hashlib
 import json
 from datetime import timedelta
@@ -10,14 +11,17 @@ import pystac
 import pytest
 
 import clearsight
-from clearsight import _periods, _subtiles
-from clearsight.archive import Options, produce
+from clearsight import _periods, _subtiles, archive
+from clearsight.archive import Options
 from clearsight.coverage import missing, summarise
 from clearsight.errors import ArgumentError, OutputError
 from clearsight.product import decode, encode, read_scores
-from clearsight.scoring import score
+from clearsight.scoring import DEFAULT_MODEL, PROJECTION, score, version_of
 from clearsight.stack import load
 from plain_scenes import SHAPE, image, index_of, make_item
+
+produce = functools.partial(archive.produce, model="projection")
+"""Quick, and to what is tested here a scorer like any other; `archive.produce` where the learned one matters."""
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +34,18 @@ def items(tmp_path_factory) -> list[pystac.Item]:
 def made(items, tmp_path_factory):
     out = tmp_path_factory.mktemp("archive")
     return out, produce(items, out)
+
+
+@pytest.fixture(scope="module")
+def learned(items, tmp_path_factory):
+    """The same with the scorer that is the default."""
+    out = tmp_path_factory.mktemp("learned")
+    return out, archive.produce(items, out)
+
+
+def _cogs(root: Path) -> dict[str, str]:
+    """Content of the COGs; one that took another's place counts under the other's name."""
+    return {name.replace(".b.tif", ".tif"): held for name, held in _files(root).items() if name.endswith(".tif")}
 
 
 def _files(root: Path) -> dict[str, str]:
@@ -59,8 +75,8 @@ def test_archive_lies_as_documented(made):
     assert (done.skipped, done.failed) == ((), ())
 
 
-def test_files_hold_the_scores_of_the_whole_series(made, items):
-    _, done = made
+def test_files_hold_the_scores_of_the_whole_series(learned, items):
+    _, done = learned
     scores = score(load(items), level="L1C")
     for number, item in enumerate(done.written):
         back = read_scores(item.assets["scores"].get_absolute_href())
@@ -72,22 +88,21 @@ def test_files_hold_the_scores_of_the_whole_series(made, items):
     assert np.isnan(cs[:, 0]).all()
 
 
-def test_sub_tiles_change_nothing(made, items, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("whole", "model"), [("made", PROJECTION), ("learned", None)])
+def test_sub_tiles_change_nothing(whole, model, items, tmp_path, monkeypatch, request):
     monkeypatch.setattr(_subtiles, "side_for", lambda frames: 64)
-    produce(items, tmp_path)
-    assert [_files(tmp_path)[name] for name in _files(tmp_path) if name.endswith(".tif")] == [
-        _files(made[0])[name] for name in _files(made[0]) if name.endswith(".tif")
-    ]
+    archive.produce(items, tmp_path, model=model)
+    assert _cogs(tmp_path) == _cogs(request.getfixturevalue(whole)[0])
 
 
-def test_properties_are_true(made, items):
-    for item, source in zip(made[1].written, items, strict=True):
+def test_properties_are_true(learned, items):
+    for item, source in zip(learned[1].written, items, strict=True):
         facts = item.properties
         assert facts["MGRS_TILE"] == "33UUU"
         assert facts["SOURCE_ASSET_ID"] == source.id
         assert facts["SOURCE_PRODUCT_ID"] == source.properties["s2:product_uri"].removesuffix(".SAFE")
         assert facts["PROCESSING_SOFTWARE_VERSION"] == clearsight.__version__
-        assert facts["MODEL_VERSION"] == f"projection-{clearsight.__version__}"
+        assert facts["MODEL_VERSION"] == version_of(DEFAULT_MODEL)
         assert facts["NO_CONTEXT_FRACTION"] == 0
         assert facts["DATE_PRODUCT_GENERATED"] == facts["created"]
         assert (item.datetime, item.bbox) == (source.datetime, source.bbox)
@@ -191,9 +206,7 @@ def test_broken_image_is_told_and_the_others_are_scored_as_if_it_were_not_there(
     assert [failed.item_id for failed in done.failed] == [broken.id]
     assert "fetch" in done.failed[0].reason
     produce(items, tmp_path / "without")
-    assert {k: v for k, v in _files(tmp_path / "with").items() if k.endswith("tif")} == {
-        k: v for k, v in _files(tmp_path / "without").items() if k.endswith("tif")
-    }
+    assert _cogs(tmp_path / "with") == _cogs(tmp_path / "without")
 
 
 def test_image_without_a_pixel_is_told_and_not_published(items, tmp_path):
@@ -252,7 +265,7 @@ def test_band_that_one_item_lacks_is_left_out_for_all(items, tmp_path, caplog):
     del poor.assets["B08"]
     done = produce([items[0], poor], tmp_path)
     assert "B08" in caplog.text
-    scores = score(load(items[:2], bands=["B02", "B03", "B04"]), level="L1C")
+    scores = score(load(items[:2], bands=["B02", "B03", "B04"]), level="L1C", model=PROJECTION)
     back = read_scores(done.written[0].assets["scores"].get_absolute_href())
     np.testing.assert_array_equal(back.cs, decode(encode(scores.cs[0].values)))
 
@@ -266,13 +279,14 @@ def test_progress_counts_up_to_the_end(items, tmp_path):
     assert {what for _, _, what in steps} == {"scoring 33UUU"}
 
 
-def test_summary_counts_by_tile_and_month(made):
+def test_summary_counts_by_tile_and_month(made, learned):
     rows = summarise(made[0])
     assert [(row.tile, row.month, row.scenes, row.no_context) for row in rows] == [
         ("33UUU", "2023-03", 4, 0.0),
         ("33UUU", "2023-04", 1, 0.0),
     ]
-    assert rows[0].models == (f"projection-{clearsight.__version__}",)
+    assert rows[0].models == (version_of(PROJECTION),)
+    assert summarise(learned[0])[0].models == (version_of(DEFAULT_MODEL),)
 
 
 def test_resolution_of_the_product(items, tmp_path):
@@ -301,16 +315,15 @@ def test_near_real_time_knows_the_past_only_and_a_backfill_makes_it_anew(made, i
     assert [_facts(tmp_path, n)["CONTEXT_FRAMES"] for n in range(5)] == [0, 1, 2, 3, 4]
     assert _facts(tmp_path, 0)["NO_CONTEXT_FRACTION"] == 1
     assert [row.past_only for row in summarise(tmp_path)] == [3, 1]
-    alone = score(load([items[0]]), level="L1C").cs[0].values
+    alone = score(load([items[0]]), level="L1C", model=PROJECTION).cs[0].values
     first = read_scores(tmp_path / "33UUU" / "2023" / index_of(0) / f"{index_of(0)}.tif").cs.values
     np.testing.assert_array_equal(first, decode(encode(alone)))
-    past = score(load(items[:3]), level="L1C").cs[2].values
+    past = score(load(items[:3]), level="L1C", model=PROJECTION).cs[2].values
     third = read_scores(tmp_path / "33UUU" / "2023" / index_of(2) / f"{index_of(2)}.tif").cs.values
     np.testing.assert_array_equal(third, decode(encode(past)))
     done = produce(items, tmp_path)
     assert len(done.written) == 5
-    scores = {name.replace(".b.tif", ".tif"): held for name, held in _files(tmp_path).items() if name.endswith("tif")}
-    assert scores == {name: held for name, held in _files(made[0]).items() if name.endswith("tif")}
+    assert _cogs(tmp_path) == _cogs(made[0])
     assert produce(items, tmp_path).written == ()
     assert produce(items, tmp_path, options=live).written == ()
 
@@ -351,16 +364,16 @@ def test_late_frame_upgrades_what_lacked_context_and_leaves_the_others(items, tm
 
 def test_reprocessed_product_takes_the_place_of_its_former_self(items, tmp_path):
     old = make_item(tmp_path / "old", 0, baseline="05.00", numbers=image(0) + np.uint16(300))
-    archive = tmp_path / "archive"
-    produce([old, *items[1:3]], archive)
-    folder = archive / "33UUU" / "2023" / index_of(0)
+    root = tmp_path / "archive"
+    produce([old, *items[1:3]], root)
+    folder = root / "33UUU" / "2023" / index_of(0)
     assert {path.name for path in folder.iterdir()} == {f"{index_of(0)}.json", f"{index_of(0)}.tif"}
-    done = produce([items[0], old, *items[1:3]], archive)
+    done = produce([items[0], old, *items[1:3]], root)
     assert [item.properties["SOURCE_ASSET_ID"] for item in done.written] == [items[0].id]
     (item,) = done.written
     assert Path(item.assets["scores"].get_absolute_href()).exists()
     assert len(list(folder.iterdir())) == 2
-    assert produce([old, *items[1:3]], archive).written == ()
+    assert produce([old, *items[1:3]], root).written == ()
 
 
 def test_what_is_missing_is_listed_until_it_is_there(items, tmp_path):
@@ -370,15 +383,15 @@ def test_what_is_missing_is_listed_until_it_is_there(items, tmp_path):
     path.write_bytes(whole[:300])
     blind = items[4].clone()
     del blind.assets["B03"]
-    archive = tmp_path / "archive"
-    produce([*items[:2], blind, broken], archive)
-    listed = missing(archive)
+    root = tmp_path / "archive"
+    produce([*items[:2], blind, broken], root)
+    listed = missing(root)
     assert [lack.item_id for lack in listed] == sorted([blind.id, broken.id])
     assert "B03" in {lack.item_id: lack.reason for lack in listed}[blind.id]
     path.write_bytes(whole)
-    produce([*items[:2], items[4], broken], archive)
-    assert missing(archive) == []
-    assert [(row.month, row.scenes) for row in summarise(archive)] == [("2023-03", 2), ("2023-04", 1), ("2023-05", 1)]
+    produce([*items[:2], items[4], broken], root)
+    assert missing(root) == []
+    assert [(row.month, row.scenes) for row in summarise(root)] == [("2023-03", 2), ("2023-04", 1), ("2023-05", 1)]
 
 
 def test_gaps_are_told(items, tmp_path):

@@ -15,6 +15,7 @@ from clearsight.archive import Options, produce
 from clearsight.catalog import product_path
 from clearsight.errors import ArgumentError
 from clearsight.ids import system_index
+from clearsight.scoring import DEFAULT_MODEL, PROJECTION
 from plain_scenes import make_item
 
 distributed = pytest.importorskip("distributed", reason="the extra 'cluster' isn't installed")
@@ -44,23 +45,19 @@ def scores(root: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in root.rglob("*.tif")}
 
 
-@pytest.fixture(scope="module")
-def alone(items, tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_subtiles, "side_for", lambda frames: 64)
-        root = tmp_path_factory.mktemp("alone")
-        produce(items, root)
-    return scores(root)
-
-
-def test_same_bytes_as_in_one_process(cluster, items, alone, tmp_path):
-    done = produce(items, tmp_path, options=Options(scheduler=cluster.scheduler_address))
+@pytest.mark.parametrize("model", [DEFAULT_MODEL, PROJECTION])
+def test_same_bytes_as_in_one_process(model, cluster, items, tmp_path):
+    produce(items, tmp_path / "alone", model=model)
+    spread = Options(scheduler=cluster.scheduler_address)
+    done = produce(items, tmp_path / "spread", model=model, options=spread)
     assert len(done.written) == 3
-    assert scores(tmp_path) == alone
+    assert scores(tmp_path / "spread") == scores(tmp_path / "alone")
 
 
-def test_a_killed_worker_loses_nothing(cluster, items, alone, tmp_path):
+def test_a_killed_worker_loses_nothing(cluster, items, tmp_path_factory, tmp_path):
     """The first worker that begins is killed as soon as a piece is done."""
+    alone = tmp_path_factory.mktemp("alone")
+    produce(items, alone, model=PROJECTION)
     pid = next(iter(distributed.Client(cluster).run(os.getpid).values()))
 
     def kill() -> None:
@@ -70,16 +67,17 @@ def test_a_killed_worker_loses_nothing(cluster, items, alone, tmp_path):
 
     killer = threading.Thread(target=kill)
     killer.start()
-    produce(items, tmp_path, options=Options(scheduler=cluster.scheduler_address))
+    produce(items, tmp_path, model=PROJECTION, options=Options(scheduler=cluster.scheduler_address))
     killer.join()
-    assert scores(tmp_path) == alone
+    assert scores(tmp_path) == scores(alone)
 
 
 def test_broken_item_is_told_and_left_out(cluster, items, tmp_path):
     broken = make_item(tmp_path, 7)
     path = Path(broken.assets["B02"].href)
     path.write_bytes(path.read_bytes()[:300])
-    done = produce([*items, broken], tmp_path / "archive", options=Options(scheduler=cluster.scheduler_address))
+    spread = Options(scheduler=cluster.scheduler_address)
+    done = produce([*items, broken], tmp_path / "archive", model=PROJECTION, options=spread)
     assert [failure.item_id for failure in done.failed] == [broken.id]
     assert len(done.written) == 3
 
@@ -87,7 +85,7 @@ def test_broken_item_is_told_and_left_out(cluster, items, tmp_path):
 def test_task_is_a_tile_a_period_and_a_sub_tile(items, tmp_path):
     frames = [Frame(system_index(item), item, product_path(tmp_path, item)) for item in items]
     cut = periods(frames, mode="near-real-time", context=True)
-    how = _subtiles.How("L1C", "projection", 10)
+    how = _subtiles.How("L1C", PROJECTION, 10)
     pieces, _ = _subtiles.plan(cut, frames, root=tmp_path, how=how)
     assert len({piece.path for piece in pieces}) == len(pieces) == 3 * 4
 

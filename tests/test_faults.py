@@ -17,11 +17,12 @@ from clearsight._work import alone
 from clearsight.archive import Options, produce
 from clearsight.errors import BusyError
 from clearsight.product import describe_file
+from clearsight.scoring import DEFAULT_MODEL, PROJECTION
 from plain_scenes import image, make_item
 
 DATES = 2
 SHAPE = (80, 64)
-"""Two pieces, of 64 and of 16 rows: every test scores this twice or more."""
+"""Two pieces, of 64 and of 16 rows: every test scores this twice or more, so nearly all with the quick scorer."""
 
 
 @pytest.fixture(scope="module")
@@ -44,18 +45,22 @@ def items(tmp_path_factory) -> list[pystac.Item]:
 @pytest.fixture(scope="module")
 def undisturbed(processes, items, tmp_path_factory):
     """Content of an archive that nothing happened to, the number of changes to files it took, and the seconds."""
-    root, said = tmp_path_factory.mktemp("undisturbed"), tmp_path_factory.mktemp("said") / "said"
+    return observed(processes, items, tmp_path_factory.mktemp("undisturbed"), model=PROJECTION)
+
+
+def observed(processes, items, folder: Path, *, model: str) -> tuple[dict[str, str], int, float]:
+    root, said = folder / "archive", folder / "said"
     begun = time.monotonic()
-    assert child(processes, items, root, said=str(said)) == 0
+    assert child(processes, items, root, model=model, said=str(said)) == 0
     count, told = said.read_text().split("\n")
     assert told == ""
     return content(root), int(count), time.monotonic() - begun
 
 
-def child(processes, items, root, *, kill_after: float | None = None, **fault) -> int:
+def child(processes, items, root, *, kill_after: float | None = None, model: str = PROJECTION, **fault) -> int:
     """Run ``produce`` in a process of its own; returns its exit code."""
     facts = [item.to_dict(transform_hrefs=False) for item in items]
-    process = processes.Process(target=faulty_produce.run, args=(facts, str(root)), kwargs=fault)
+    process = processes.Process(target=faulty_produce.run, args=(facts, str(root)), kwargs={"model": model, **fault})
     process.start()
     if kill_after is not None:
         time.sleep(kill_after)
@@ -94,9 +99,9 @@ def assert_valid(root: Path) -> int:
     return len(described)
 
 
-def complete(items, root) -> None:
+def complete(items, root, *, model: str = PROJECTION) -> None:
     """Run again, undisturbed; nothing that was left over stays."""
-    produce(items, root)
+    produce(items, root, model=model)
     assert not list((root / ".work").glob("*/*"))
     assert not list(root.rglob("*.partial"))
 
@@ -119,6 +124,18 @@ def test_killed_at_any_change_of_a_file(where, processes, undisturbed, items, tm
     assert content(tmp_path) == expected
 
 
+@pytest.mark.parametrize("where", [0.3, 0.7])
+def test_killed_with_the_learned_scorer(where, processes, items, tmp_path):
+    """Whose threads neither outlive a process nor keep it from ending, and whose bytes are those of any process."""
+    expected, count, _ = observed(processes, items, tmp_path / "undisturbed", model=DEFAULT_MODEL)
+    root = tmp_path / "archive"
+    at = 1 + int(where * count)
+    assert child(processes, items, root, model=DEFAULT_MODEL, fault="kill", at=at) == -signal.SIGKILL
+    assert_valid(root)
+    complete(items, root, model=DEFAULT_MODEL)
+    assert content(root) == expected
+
+
 def test_killed_again_and_again_at_random_times(processes, undisturbed, items, tmp_path):
     killed = 0
     for moment in kill_points(2, 5):
@@ -131,11 +148,11 @@ def test_killed_again_and_again_at_random_times(processes, undisturbed, items, t
 
 @pytest.mark.parametrize("where", kill_points(3, 4))
 def test_killed_while_scores_are_replaced(where, processes, undisturbed, items, tmp_path):
-    produce(items, tmp_path, options=Options(context=False))
+    produce(items, tmp_path, model=PROJECTION, options=Options(context=False))
     at = 1 + int(where * undisturbed[1])
     assert child(processes, items, tmp_path, fault="kill", at=at, overwrite=True) == -signal.SIGKILL
     assert assert_valid(tmp_path) == DATES
-    produce(items, tmp_path, overwrite=True)
+    produce(items, tmp_path, model=PROJECTION, overwrite=True)
     replaced = {name.replace(".b.tif", ".tif"): held for name, held in content(tmp_path).items() if ".tif" in name}
     assert replaced == {name: held for name, held in undisturbed[0].items() if ".tif" in name}
     assert len(list(tmp_path.rglob("*.tif"))) == DATES
@@ -166,9 +183,10 @@ def test_disk_that_is_full_for_everyone(limit, processes, undisturbed, items, tm
 
 def test_two_processes_on_one_tile(processes, undisturbed, items, tmp_path):
     with alone(tmp_path, "33UUU", wait=0), pytest.raises(BusyError, match=r"another process works on 33UUU.*wait"):
-        produce(items, tmp_path)
+        produce(items, tmp_path, model=PROJECTION)
     facts = [item.to_dict(transform_hrefs=False) for item in items]
-    both = [processes.Process(target=faulty_produce.run, args=(facts, str(tmp_path))) for _ in range(2)]
+    run, how = faulty_produce.run, {"model": PROJECTION}
+    both = [processes.Process(target=run, args=(facts, str(tmp_path)), kwargs=how) for _ in range(2)]
     for process in both:
         process.start()
     for process in both:
