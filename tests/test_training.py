@@ -143,7 +143,7 @@ def seconds_tick_by_call(monkeypatch):
 
 @pytest.mark.usefixtures("seconds_tick_by_call")
 def test_a_training_goes_on_where_it_stopped(bank, tmp_path):
-    source = [([bank], Draw(size=32, clips=1, targets=1), 1)]
+    source = [([bank], Draw(size=32, clips=2, targets=2), 1)]
     short = Schedule(minutes=0.2, workers=0, processes=1, threads=1)
     train(tmp_path, source, schedule=short, widths=TINY)
     state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
@@ -157,7 +157,8 @@ def test_a_training_goes_on_where_it_stopped(bank, tmp_path):
     train(tmp_path, source, schedule=Schedule(minutes=0.4, workers=0, processes=1, threads=1), widths=TINY)
     longer = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
     assert longer["step"] > state["step"]
-    steps = [int(row["step"]) for row in csv.DictReader((tmp_path / "log.csv").open())]
+    with (tmp_path / "log.csv").open() as log:
+        steps = [int(row["step"]) for row in csv.DictReader(log)]
     assert steps == sorted(set(steps))
     assert json.loads((tmp_path / "record.json").read_text())["sources"][0]["size"] == 32
 

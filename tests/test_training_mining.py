@@ -18,7 +18,7 @@ WANTED = Wanted(clips=3, frames=3, size=64, per_place=2, seed=5)
 
 @pytest.fixture(scope="module")
 def items(season):
-    return clearsight.search(season.products, collection="sentinel-2-l1c")
+    return clearsight.search(season.files["products"], collection="sentinel-2-l1c")
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,7 @@ def recipe(season, tmp_path_factory):
         version="tiny",
         bank=BankPlan(clips=1, frames=2, size=48),
         held_out=BankPlan(clips=2, first=100, frames=2, size=48),
-        mined=(Mined(str(season.products), clips=1, frames=3, size=32, collection="sentinel-2-l1c"),),
+        mined=(Mined(str(season.files["products"]), clips=1, frames=3, size=32, collection="sentinel-2-l1c"),),
         similarity=SHORT,
         alone=SHORT,
         context=dataclasses.replace(SHORT, mined=2),
