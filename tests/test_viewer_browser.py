@@ -240,6 +240,24 @@ def test_a_threshold_passed_over_leaves_no_holes(browser):
     assert pixels(browser) == shown
 
 
+def test_a_picture_that_cannot_be_had_is_told_and_not_awaited(chrome, served):
+    resized(chrome, 1360, 850)
+    chrome.get("about:blank")
+    chrome.get(served.url)
+    settled(chrome)
+    chrome.execute_cdp_cmd("Network.enable", {})
+    chrome.execute_cdp_cmd("Network.setBlockedURLs", {"urls": ["*tiles/*"]})
+    try:
+        press(chrome, "[")
+        wait(chrome, chrome.find_element(By.ID, "toast").is_displayed, "the reason")
+        settled(chrome)
+        # What is seen there isn't the picture of the threshold before.
+        assert set(pixels(chrome)) == {0}
+    finally:
+        chrome.execute_cdp_cmd("Network.setBlockedURLs", {"urls": []})
+        chrome.get_log("browser")
+
+
 def test_an_empty_time_is_told_and_left(browser):
     browser.execute_script(
         """const start = document.getElementById('start');

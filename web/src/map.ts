@@ -69,11 +69,13 @@ class Side {
       image.addEventListener("load", () => URL.revokeObjectURL(url), { once: true });
       image.src = url;
     } catch (error) {
-      picture.setState(TileState.ERROR);
       if (request.signal.aborted) {
         // Nothing is wrong with it: whoever comes back to this address gets it, not a hole.
+        picture.setState(TileState.ERROR);
         picture.setState(TileState.IDLE);
       } else {
+        // Empty, for in the place of an error OpenLayers keeps on painting the picture of another threshold.
+        picture.setState(TileState.EMPTY);
         this.events.failed(error instanceof TypeError ? "the server can't be reached; is clearsight view still running?" : (error as Error).message);
       }
     } finally {
