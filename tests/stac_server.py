@@ -120,7 +120,12 @@ def _running(command: Sequence[str | Path], facts: Mapping[str, Any]) -> Iterato
     finally:
         # PostgreSQL takes this for "at once"; uvicorn ends by it like any program.
         server.send_signal(signal.SIGQUIT)
-        server.wait(30)
+        try:
+            server.wait(10)
+        except subprocess.TimeoutExpired:
+            # What a shell has started in the background ignores this signal, and so does what that starts.
+            server.kill()
+            server.wait()
 
 
 def _sweep() -> None:
