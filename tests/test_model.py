@@ -1,6 +1,7 @@
 """The learned scorer as it is shipped: what must hold for any weights, and what these weights must be able to do."""
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from clearsight.simulate.sensor import observe, regrid
 from clearsight.simulate.sky import Sky
 from clearsight.simulate.surfaces import make_surface, surface_reflectance
 
+SERIES = Path(__file__).parents[2] / "shared" / "data" / "l1c_series" / "slovenia_33T_10dates.npz"
 SIZE = 192
 DAYS = ["2021-06-05", "2021-06-15", "2021-06-25", "2021-07-05"]
 
@@ -169,3 +171,16 @@ def test_the_shipped_file_is_small_and_says_what_it_is():
     knots = shipped._knots
     assert all(a < b for a, b in itertools.pairwise(knots[0]))
     assert all(a <= b for a, b in itertools.pairwise(knots[1]))
+
+
+@pytest.mark.skipif(not SERIES.exists(), reason=f"the real Slovenian series isn't here: {SERIES}")
+def test_the_real_series_of_slovenia(report):
+    with np.load(SERIES) as file:
+        bands = {str(name): (("time", "y", "x"), file["bands"][..., i]) for i, name in enumerate(file["band_names"])}
+        dates = file["dates"].astype("datetime64[ns]")
+    cs = score(xr.Dataset(bands, coords={"time": dates}), level="L1C").cs.mean(("y", "x"))
+    means = {str(date)[:10]: float(mean) for date, mean in zip(dates, cs, strict=True)}
+    report("Slovenia, learned model, mean cs: " + ", ".join(f"{date} {mean:.2f}" for date, mean in means.items()))
+    assert min(means[date] for date in ("2015-07-11", "2015-08-30", "2015-09-09")) >= 0.85
+    assert means["2015-08-20"] <= 0.15
+    assert means["2017-01-11"] >= 0.6
