@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import rasterio
 
@@ -107,3 +109,22 @@ def test_real_scenes_without_metadata(folder: str, more: list[str], index: str, 
 def test_every_help_text_has_an_example(command: str, capsys) -> None:
     app([command, "--help"], result_action="return_value")
     assert f"clearsight {command}" in capsys.readouterr().out
+
+
+def test_scores_are_compared_with_those_exported_from_earth_engine(season: Demo, tmp_path: Path, capsys) -> None:
+    archive, exported = season.files["scores"].parent, tmp_path / "exported"
+    exported.mkdir()
+    for path in archive.rglob("*_T32UQD.tif"):
+        with rasterio.open(path) as file:
+            shares = np.where(file.read() == 255, np.nan, file.read() / np.float32(200)).astype(np.float32)
+            profile = {"crs": file.crs, "transform": file.transform, "height": file.height, "width": file.width}
+        with rasterio.open(exported / path.name, "w", driver="GTiff", count=2, dtype="float32", **profile) as file:
+            file.write(np.stack([shares[0], 1 - shares[1]]))
+            file.descriptions = ("cs", "cs_cdf")
+    main(["evaluate", str(archive), "--against", str(exported), "--out", str(tmp_path / "report")])
+    told = json.loads((tmp_path / "report" / "evaluation.json").read_text())
+    rows = (tmp_path / "report" / "report.md").read_text().splitlines()
+    first = {band: next(row for row in rows if row.startswith(f"| {band} |")) for band in ("cs", "cs_cdf")}
+    assert told
+    assert float(first["cs"].split("|")[3]) == 1.0
+    assert float(first["cs_cdf"].split("|")[3]) == -1.0
