@@ -1,6 +1,7 @@
 """An archive in a bucket, on a server that speaks S3: the same as in a folder, published so that all of it is whole."""
 
 import functools
+import hashlib
 import json
 import re
 import shutil
@@ -18,7 +19,7 @@ from clearsight.errors import ArgumentError, BusyError, RemoteError
 from clearsight.linking import link
 from clearsight.product import describe_file
 from clearsight.stack import load
-from plain_scenes import make_item
+from plain_scenes import index_of, make_item
 
 produce = functools.partial(archive.produce, model="projection")
 """Quick; what is tested here doesn't depend on the scorer."""
@@ -175,20 +176,74 @@ def test_a_score_that_takes_the_place_of_another(address, items, near):
     assert len(produce(items, address).skipped) == 2
 
 
-def test_second_writer_of_a_tile_is_told(address, items, tmp_path):
-    produce(items[:1], address)
-    other = Mirror(address, tmp_path / "other")
+def second_writer(address: str, folder, *, cog: bytes | None) -> Mirror:
+    """A machine that has scored the first image of an archive itself, and is about to publish it."""
+    other = Mirror(address, folder)
     other.fetch("33UUU")
-    produce(items, address, overwrite=True)  # with context now, so it can't be the same Item made in the same second
-    path = next(other.root.glob("33UUU/*/*/*.json"))
-    cog = path.with_suffix(".tif")
-    cog.write_bytes(b"II*\0 made meanwhile")
+    path = min(other.root.glob("33UUU/*/*/*.json"))
     described = json.loads(path.read_text())
-    facts = describe_file(cog)
-    described["assets"]["scores"] |= {"href": f"./{cog.name}", "file:size": facts.size, "file:checksum": facts.checksum}
+    target = path.with_suffix(".tif")
+    if cog is None:
+        cog = Objects(address).read(target.relative_to(other.root).as_posix())[0]
+    target.write_bytes(cog)
+    facts = describe_file(target)
+    described["assets"]["scores"] |= {"href": f"./{path.stem}.tif", "file:size": facts.size}
+    described["assets"]["scores"]["file:checksum"] = facts.checksum
     path.write_text(json.dumps(described))
+    return other
+
+
+def checksums(address: str) -> dict[str, str]:
+    """Of every object; the COG that an Item names has the checksum that it tells."""
+    objects = Objects(address)
+    found = {key: hashlib.sha256(objects.read(key)[0]).hexdigest() for key in objects.below("")}
+    for key in found:
+        if key.count("/") == 3 and key.endswith(".json"):
+            asset = json.loads(objects.read(key)[0])["assets"]["scores"]
+            assert asset["file:checksum"] == "1220" + found[f"{key.rsplit('/', 1)[0]}/{asset['href'][2:]}"]
+    return found
+
+
+@pytest.mark.parametrize("overwritten", [0, 1, 2])
+def test_second_writer_of_a_tile_is_told_and_harms_nothing(overwritten, address, items, tmp_path):
+    """Whatever name the first writer's COG has by then, and whether or not the second one's would have it, too."""
+    produce(items[:1], address)
+    stale = dict(Mirror(address)._seen("33UUU"))
+    for number in range(overwritten):
+        produce(items, address, overwrite=True, options=Options(context=number % 2 == 0))
+    before = checksums(address)
+    other = second_writer(address, tmp_path / "other", cog=b"II*\0 made meanwhile")
+    other._note("33UUU", dict.fromkeys(stale, "an older tag"))
     with pytest.raises(BusyError, match="one writer per tile"):
         other.publish("33UUU")
+    assert checksums(address) == before
+
+
+def test_second_writer_with_the_same_scores_leaves_those_of_the_first(address, items, tmp_path):
+    produce(items[:1], address)
+    before = checksums(address)
+    other = second_writer(address, tmp_path / "other", cog=None)
+    other._note("33UUU", {})
+    with pytest.raises(BusyError, match="one writer per tile"):
+        other.publish("33UUU")
+    assert checksums(address) == before
+
+
+def test_cog_of_a_stopped_run_is_not_overwritten_and_goes_when_no_item_names_it(address, items):
+    """Whoever else may have put it there, and may be about to name it."""
+    key = f"33UUU/2023/{index_of(0)}/{index_of(0)}.tif"
+    objects = Objects(address)
+    objects.write(key, b"II*\0 of another run")
+    done = produce(items[:1], address)
+    assert done.written[0].assets["scores"].get_absolute_href() != f"{address}/{key}"
+    assert key not in checksums(address)
+    shutil.rmtree(Mirror(address).root)
+    assert len(produce(items[:1], address).skipped) == 1
+    before = checksums(address)
+    assert [key.endswith(".tif") for key in before].count(True) == 1
+    again = produce(items[:1], address, overwrite=True)
+    assert len(again.written) == 1
+    assert [key.endswith(".tif") for key in checksums(address)].count(True) == 1
 
 
 def test_collection_is_shared_by_the_writers_of_all_tiles(address, items, tmp_path, monkeypatch):

@@ -8,8 +8,8 @@ more are removed. Whoever is stopped in between leaves an archive that is whole;
 Who may write: one machine per tile at a time, by convention. The operating system's lock keeps processes on one
 machine apart; across machines a lock object would outlive its owner, and need a clock that all agree on. Instead an
 Item is only written over the one that was last seen (If-Match, If-None-Match), so that a second writer is told
-(`BusyError`), and ``collection.json``, which the writers of all tiles share, is read, grown and exchanged until nobody
-came in between.
+(`BusyError`); and a COG is only put where none is, so that it has harmed nothing by then. ``collection.json``, which
+the writers of all tiles share, is read, grown and exchanged until nobody came in between.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Final
 
@@ -96,28 +97,62 @@ class Mirror:
 
     def item(self, item: pystac.Item) -> pystac.Item:
         """A score Item of the mirror, as it is read from the bucket."""
-        key = Path(str(item.self_href)).relative_to(self.root).as_posix()
-        facts = item.to_dict(include_self_link=False, transform_hrefs=False)
-        return item_at(f"{self.objects.address}/{key}", json.dumps(facts).encode())
+        path = Path(str(item.self_href))
+        # Read again: its COG may have been given another name since.
+        return item_at(f"{self.objects.address}/{path.relative_to(self.root).as_posix()}", path.read_bytes())
 
     def _publish(self, key: str, path: Path, *, expected: str | None) -> str:
         """COG, then Item; returns the Item's tag."""
-        cog = _cog(path)
-        name = cog.relative_to(self.root).as_posix()
         if not _is_whole(path):
-            raise ProductError(f"{cog} isn't what its Item says; remove {path}, and run again.")
-        self.objects.write(name, cog)
-        found = self.objects.below(Path(name).parent.as_posix()).get(name)
-        if found is None or found.size != cog.stat().st_size:
-            raise RemoteError(f"{self.objects.address}/{name} wasn't stored whole ({found}). Run again.")
+            raise ProductError(f"{_cog(path)} isn't what its Item says; remove {path}, and run again.")
+        name, is_new = self._put_cog(path)
         try:
             tag = self.objects.exchange(key, path.read_bytes(), expected=expected)
         except ChangedError as error:
+            if is_new:
+                self._withdraw(name, key)
             raise BusyError(
                 f"{error} while this run scored the tile; one writer per tile. Run again when the other is done."
             ) from error
-        _put_stand_in(cog, found.size)
+        cog = _cog(path)
+        _put_stand_in(cog, cog.stat().st_size)
         return tag
+
+    def _put_cog(self, path: Path) -> tuple[str, bool]:
+        """Put an Item's COG where there is none, never over another, which may be somebody's whose Item comes next.
+
+        Where its name is taken, it gets one that its content has alone, here as well.
+
+        Returns
+        -------
+        str, bool
+            Key of the COG; whether it was put just now, and not found there.
+        """
+        cog = _cog(path)
+        checksum = describe_file(cog).checksum
+        for target in (cog, cog.with_name(f"{path.stem}.{checksum[-16:]}.tif")):
+            name = target.relative_to(self.root).as_posix()
+            try:
+                self.objects.exchange(name, cog, expected=None)
+            except ChangedError:
+                found = self.objects.read(name)
+                if found is None or _checksum(found[0]) != checksum:
+                    continue
+                is_new = False
+            else:
+                is_new = True
+                stored = self.objects.below(Path(name).parent.as_posix()).get(name)
+                if stored is None or stored.size != cog.stat().st_size:
+                    raise RemoteError(f"{self.objects.address}/{name} wasn't stored whole ({stored}). Run again.")
+            _move_cog(path, target)
+            return name, is_new
+        raise RemoteError(f"{self.objects.address}/{name} holds something else; remove it, and run again.")
+
+    def _withdraw(self, name: str, key: str) -> None:
+        """Take a COG back that this run has put; not if the other writer has made the same, and names it."""
+        found = self.objects.read(key)
+        if found is None or _name_in(found[0]) != Path(name).name:
+            self.objects.delete(name)
 
     def _publish_collection(self, paths: list[Path]) -> None:
         with alone(self.root, "collection", wait=-1):
@@ -140,11 +175,16 @@ class Mirror:
 
     def _sweep(self, items: dict[str, Path], there: dict[str, Stored]) -> None:
         """Remove former COGs, of which no Item tells any more."""
-        named = {_cog(path).relative_to(self.root).as_posix() for path in items.values()}
-        folders = {Path(key).parent.as_posix() for key in items}
-        for key in there:
-            if key.endswith(".tif") and key not in named and Path(key).parent.as_posix() in folders:
-                self.objects.delete(key)
+        for key, path in items.items():
+            folder = Path(key).parent.as_posix()
+            stale = [name for name in there if name.endswith(".tif") and Path(name).parent.as_posix() == folder]
+            stale = [name for name in stale if Path(name).name != _cog(path).name]
+            if stale:
+                # What counts is the Item that is there by now.
+                found = self.objects.read(key)
+                for name in stale:
+                    if found is not None and _name_in(found[0]) != Path(name).name:
+                        self.objects.delete(name)
 
     def _stand_in(self, path: Path, there: dict[str, Stored]) -> None:
         """Let a published COG be known by its length; one that isn't there whole isn't known."""
@@ -186,7 +226,31 @@ def _items_in(there: dict[str, Stored]) -> list[str]:
 
 def _cog(path: Path) -> Path:
     """The COG of an Item."""
-    return path.parent / Path(json.loads(path.read_text())["assets"][ASSET]["href"]).name
+    return path.parent / _name_in(path.read_bytes())
+
+
+def _name_in(item: bytes) -> str:
+    """Name of the COG that an Item tells of."""
+    return Path(json.loads(item)["assets"][ASSET]["href"]).name
+
+
+def _checksum(content: bytes) -> str:
+    """As `describe_file` tells it."""
+    return "1220" + hashlib.sha256(content).hexdigest()
+
+
+def _move_cog(path: Path, target: Path) -> None:
+    """Give an Item's COG another name: a copy, the Item, then the former goes; so the Item always has its COG."""
+    cog = _cog(path)
+    if cog == target:
+        return
+    with whole_file(target) as part:
+        shutil.copyfile(cog, part)
+    described = json.loads(path.read_text())
+    described["assets"][ASSET]["href"] = f"./{target.name}"
+    with whole_file(path) as part:
+        part.write_text(json.dumps(described, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    cog.unlink()
 
 
 def _is_whole(path: Path) -> bool:

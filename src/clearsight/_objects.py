@@ -107,7 +107,7 @@ class Objects:
         with self._told(key):
             return str(self._store.put(key, content)["e_tag"])
 
-    def exchange(self, key: str, content: bytes, *, expected: str | None) -> str:
+    def exchange(self, key: str, content: bytes | Path, *, expected: str | None) -> str:
         """Write an object if it still has the tag that is expected (None: if there is none); returns its new tag.
 
         Raises

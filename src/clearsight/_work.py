@@ -78,7 +78,7 @@ def sweep(root: Path, tile: str, *, keep: str = "") -> None:
             shutil.rmtree(folder, ignore_errors=True)
     for partial in (root / tile).rglob(".*.partial"):
         partial.unlink(missing_ok=True)
-    for path in (root / tile).glob("*/*/*.b.tif"):
+    for path in (root / tile).glob("*/*/*.*.tif"):
         described = path.parent / f"{path.parent.name}.json"
         if described.exists():
             for stale in {file.name for file in path.parent.glob("*.tif")} - _named(described):
