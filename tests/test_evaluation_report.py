@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from clearsight.evaluation.document import to_html, to_markdown
 from clearsight.evaluation.metrics import BINS
 from clearsight.evaluation.peers.own import Layer
 from clearsight.evaluation.report import details, first_page
-from clearsight.evaluation.run import Evaluation, evaluate
+from clearsight.evaluation.run import Evaluation, evaluate, merged
 from clearsight.evaluation.samples import Cause
 from clearsight.evaluation.summary import summarise
 from clearsight.evaluation.unlabelled import noise, survey
@@ -182,3 +183,17 @@ def test_dates_make_a_clip_in_their_order() -> None:
     dates = [sample.date for sample in make_place(World(frames=3, size=16), 5)]
     assert dates == sorted(dates)
     assert isinstance(dates[0], datetime.date)
+
+
+def test_places_scored_apart_make_the_same_report() -> None:
+    """`make bench` scores places in processes of their own and can be broken off: nothing may depend on that."""
+    world = World(places=3, frames=2, size=32)
+    whole = evaluate(world, worst=4)
+    together = merged([evaluate(replace(world, places=1, start=i), worst=4) for i in range(3)], worst=4)
+    told = [summarise(each) for each in (whole, together)]
+    for each in told:
+        for score in each["scores"].values():
+            del score["seconds_per_megapixel"]
+    assert told[0] == told[1]
+    with pytest.raises(ArgumentError, match="parts is empty"):
+        merged([])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count as counter
 from typing import Final
 
@@ -24,7 +24,7 @@ from clearsight.evaluation.samples import (
     is_usable,
     stack_of,
 )
-from clearsight.evaluation.tally import Row, Tally, count, join
+from clearsight.evaluation.tally import Row, Tally, concatenated, count, join
 from clearsight.progress import Progress, silent
 
 BORDER: Final = 2
@@ -172,6 +172,63 @@ def evaluate(
     places = len({row.place for row in outcomes[0].tally.rows}) if outcomes else 0
     return Evaluation(
         labelled.name, labelled.licence, labelled.citation, images, places, outcomes, left_out, tiles.tiles()
+    )
+
+
+def merged(parts: Sequence[Evaluation], *, worst: int = 20) -> Evaluation:
+    """Make one evaluation of several, such as of places that were scored in processes of their own.
+
+    Parameters
+    ----------
+    parts : sequence of Evaluation
+        Of one set, by the same methods, no image in two of them.
+    worst : int
+        How many of the worst images to keep, of those that the parts kept.
+
+    Returns
+    -------
+    Evaluation
+        As if all images had been scored at once; images in the order of the parts.
+
+    Raises
+    ------
+    ArgumentError
+        ``parts`` is empty.
+
+    Examples
+    --------
+    >>> from clearsight.evaluation.worlds import World
+    >>> halves = [evaluate(World(places=1, frames=2, size=32, start=i), worst=1) for i in range(2)]
+    >>> merged(halves).images, merged(halves).places, len(merged(halves).worst)
+    (4, 2, 2)
+    """
+    if not parts:
+        raise ArgumentError("parts is empty; expected at least one evaluation.")
+    found: dict[str, list[Outcome]] = {}
+    for part in parts:
+        for outcome in part.outcomes:
+            found.setdefault(outcome.score, []).append(outcome)
+    outcomes = tuple(_joined(same) for same in found.values())
+    tiles = sorted((tile for part in parts for tile in part.worst), key=lambda tile: -tile.wrong)
+    return replace(
+        parts[0],
+        images=sum(part.images for part in parts),
+        places=len({row.place for row in outcomes[0].tally.rows}) if outcomes else 0,
+        outcomes=outcomes,
+        left_out={name: why for part in parts for name, why in part.left_out.items()},
+        worst=tuple(tiles[:worst]),
+    )
+
+
+def _joined(same: Sequence[Outcome]) -> Outcome:
+    """One outcome of several of the same score; its time is weighted by the pixels."""
+    pixels = np.array([max(int(each.tally.counts.sum()), 1) for each in same])
+    seconds = np.array([each.seconds_per_megapixel for each in same])
+    return replace(
+        same[0],
+        tally=concatenated([each.tally for each in same]),
+        tolerant=concatenated([each.tolerant for each in same]),
+        seconds_per_megapixel=float((pixels * seconds).sum() / pixels.sum()),
     )
 
 

@@ -117,6 +117,8 @@ def _by_group(tally: Tally, threshold: float, key: Callable[[Row], str]) -> Plai
                 "usable_kept": _plain(metrics.kept(usable, threshold)),
                 "unusable_kept": _plain(metrics.kept(unusable, threshold)),
                 "roc_area": _plain(metrics.roc_area(usable, unusable)),
+                "images": len({row.id for row in part.rows}),
+                "places": len({row.place for row in part.rows}),
             }
     return found
 

@@ -103,6 +103,12 @@ def join(parts: Sequence[tuple[Row, Counts]]) -> Tally:
     return Tally(tuple(row for row, _ in parts), counts)
 
 
+def concatenated(tallies: Sequence[Tally]) -> Tally:
+    """Make one tally of several, their rows one after another."""
+    rows = tuple(row for tally in tallies for row in tally.rows)
+    return Tally(rows, np.concatenate([tally.counts for tally in tallies]))
+
+
 def without_borders(labels: LabelArray, width: int) -> LabelArray:
     """Set labels to ``UNKNOWN`` that lie within ``width`` pixels of where usable meets unusable.
 

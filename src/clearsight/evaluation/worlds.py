@@ -41,7 +41,9 @@ class World:
     """Pixels of a frame's side."""
     level: Level = "L1C"
     first: int = FIRST_SEED
-    """Seed of the first place; the next have the next."""
+    """Seed of place 0; the next have the next."""
+    start: int = 0
+    """Number of the first place: worlds that differ in it alone are parts of one."""
     progress: Progress = silent
 
     name: str = "simulated worlds, held out"
@@ -58,7 +60,7 @@ class World:
         """All frames of all places."""
         for number in range(self.places):
             self.progress(number, self.places, "simulating places")
-            yield from make_place(self, number)
+            yield from make_place(self, self.start + number)
         self.progress(self.places, self.places, "simulating places")
 
 
