@@ -24,6 +24,7 @@ test: $(VENV)/installed
 
 bench: $(VENV)/installed
 	$(BIN)/python bench/evaluate.py
+	$(BIN)/python bench/readme_evaluation.py
 
 clean:
 	rm -rf $(VENV) demo

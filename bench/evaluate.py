@@ -1,44 +1,108 @@
-"""How good are the scores? Everything that can be measured here, written to docs/evaluation.md and bench/results.
+"""How good are the scores? Everything that can be measured here, written to docs/evaluation.* and bench/results.
 
-    python bench/evaluate.py [--places 34] [--no-peers] [--data ../shared/data]
+    python bench/evaluate.py [--places 34] [--no-peers] [--data ../shared/data] [--out FOLDER]
 
 Simulated places that nothing was trained on (seeds from 10 000 000), at L1C and at L2A, against the exact truth and
 beside other people's masks; and real series and images without labels, where the data are there. Peers run in
-environments of their own, made on first use. On two idle cores it takes less than twenty minutes.
+environments of their own, made on first use. Two processes of one thread each share the work, less than twenty minutes
+on two idle cores. What is done is kept in build/bench until all is: a run that was broken off goes on where it stopped.
 """
 
 from __future__ import annotations
 
 import argparse
+import gzip
+import hashlib
 import json
+import multiprocessing
+import os
+import pickle
+import shutil
 import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 import clearsight
-from clearsight.bands import BANDS
-from clearsight.evaluation.document import Heading, Part, Table, Text, to_markdown, write_pictures
+import peers as speed_bench
+from clearsight.bands import BANDS, Level
+from clearsight.evaluation.document import to_html, to_markdown, write_pictures
+from clearsight.evaluation.peers.program import PeerError, Program
 from clearsight.evaluation.peers.protocol import Method
-from clearsight.evaluation.peers.registry import OURS, peers
-from clearsight.evaluation.report import details, first_page
-from clearsight.evaluation.run import evaluate
+from clearsight.evaluation.peers.registry import OURS, PEERS, peers
+from clearsight.evaluation.run import Evaluation, evaluate, merged
 from clearsight.evaluation.summary import Plain, summarise
 from clearsight.evaluation.unlabelled import Survival, survey
 from clearsight.evaluation.worlds import World
 from clearsight.whole import whole_file
+from evaluation_page import ROOT, TITLE, page
 
-ROOT = Path(__file__).parents[1]
 DATA = ROOT.parent / "shared" / "data"
-RESULTS = ROOT / "bench" / "results" / "evaluation.json"
-PAGE = ROOT / "docs" / "evaluation.md"
-SHOWN = ("B02", "B04", "B08", "B11")
-"""Bands whose noise is shown."""
+KEPT = ROOT / "build" / "bench"
+PROCESSES = 2
+WORST = 20
 
 
-def progress(done: int, total: int, what: str) -> None:
-    print(f"\r{what} {done}/{total}   ", end="", flush=True)
+@dataclass(frozen=True)
+class Task:
+    """A piece of work whose result is kept."""
+
+    name: str
+    work: Callable[[], Any]
+    weight: float = 1.0
+    """How long it takes, a simulated L1C place being 1."""
+
+
+def tasks(places: int, data: Path, others: Sequence[str]) -> list[Task]:
+    """All there is to do; what takes longest comes first, so that no core waits at the end."""
+    found = []
+    if data.is_dir():
+        found = [
+            Task("Belgium, 50.8 N 3.0 E, L2A", partial(series, "Belgium 118", data, others), 2.0),
+            Task("Belgium, 50.7 N 4.1 E, L2A", partial(series, "Belgium 72", data, others), 1.3),
+            Task("Slovenia, T33T, L1C", partial(series, "Slovenia", data, others), 0.5),
+            Task("clear images", partial(clear_chips, data / "l1c_chips"), 0.5),
+        ]
+    found += [Task(f"l1c {i:03}", partial(place, worlds(places)["l1c"], i, others)) for i in range(places)]
+    half = worlds(places)["l2a"]
+    return found + [Task(f"l2a {i:03}", partial(place, half, i, others), 0.6) for i in range(half.places)]
+
+
+def worlds(places: int) -> dict[str, World]:
+    return {
+        "l1c": World(places=places, name="simulated places, L1C"),
+        "l2a": World(places=max(places // 2, 2), level="L2A", name="simulated places, L2A", first=20_000_000),
+    }
+
+
+def place(world: World, number: int, others: Sequence[str]) -> Evaluation:
+    """All that is said about one simulated place."""
+    one = World(
+        places=1, frames=world.frames, size=world.size, level=world.level, first=world.first, start=number,
+        name=world.name,
+    )  # fmt: skip
+    return evaluate(one, methods=methods(others), worst=WORST)
+
+
+def methods(others: Sequence[str]) -> tuple[Method, ...]:
+    return (*OURS, *peers(others))
+
+
+def series(which: str, data: Path, others: Sequence[str]) -> Plain:
+    """A real series, surveyed without labels."""
+    level: Level = "L1C" if which == "Slovenia" else "L2A"
+    stack = {
+        "Belgium 118": partial(belgium, data / "l2a_series" / "belgium_50.8N_3.0E_118dates.npz"),
+        "Belgium 72": partial(belgium, data / "l2a_series" / "belgium_50.7N_4.1E_72dates.npz"),
+        "Slovenia": partial(slovenia, data / "l1c_series" / "slovenia_33T_10dates.npz"),
+    }[which]()
+    return {"dates": stack.sizes["time"], "masks": surveyed(survey(stack, level=level, methods=methods(others)))}
 
 
 def belgium(path: Path) -> xr.Dataset:
@@ -69,7 +133,7 @@ def slovenia(path: Path) -> xr.Dataset:
         return xr.Dataset(bands, coords={"time": file["dates"].astype("datetime64[ns]")})
 
 
-def clear_chips(folder: Path) -> Plain:
+def clear_chips(folder: Path) -> dict[str, float]:
     """Real images that are clear by eye: how much of each is kept at 0.60, seen alone and without any context."""
     found = {}
     for facts in json.loads((folder / "manifest.json").read_text()):
@@ -101,119 +165,106 @@ def surveyed(found: list[Survival]) -> Plain:
     }
 
 
-def series_table(found: Plain) -> Table:
-    bands = [band for band in SHOWN if all(band in each["noise"] for each in found.values())]
-
-    def cell(value: float | None) -> str:
-        return "–" if value is None else f"{value:.4f}"
-
-    rows = tuple(
-        (
-            name,
-            f"{100 * each['availability']:.1f} %",
-            *(f"{cell(each['noise'][band])} ({cell(each['matched'][band])})" for band in bands),
-            "–" if each["later"] is None else f"{each['later']:.3f}",
-        )
-        for name, each in found.items()
-    )
-    return Table(("mask", "kept", *(f"noise {band} (ours at as much)" for band in bands), "rank with later"), rows)
+def installed(names: Sequence[str]) -> list[str]:
+    """Peers whose environments are there or can be made; the others are named and left out."""
+    found = []
+    for name in names:
+        peer = PEERS[name]
+        if isinstance(peer, Program):
+            print(f"environment of {name}: {peer.folder}", flush=True)
+            try:
+                peer.environment()
+            except PeerError as error:
+                print(f"{name} is left out: {error}", flush=True)
+                continue
+        found.append(name)
+    return found
 
 
-def real(data: Path, methods: tuple[Method, ...]) -> tuple[Plain, list[Part]]:
-    """What can be said of real images without labels."""
-    if not data.is_dir():
-        return {}, [Heading("On real series", 2), Text("The real series aren't here; nothing is said about them.")]
-    series = {
-        "Belgium, 50.8 N 3.0 E, L2A": (belgium(data / "l2a_series" / "belgium_50.8N_3.0E_118dates.npz"), "L2A"),
-        "Belgium, 50.7 N 4.1 E, L2A": (belgium(data / "l2a_series" / "belgium_50.7N_4.1E_72dates.npz"), "L2A"),
-        "Slovenia, T33T, L1C": (slovenia(data / "l1c_series" / "slovenia_33T_10dates.npz"), "L1C"),
+def done(work: list[Task], folder: Path) -> dict[str, Any]:
+    """Results of all tasks by their names, those of a former run from its files."""
+    start, left = time.perf_counter(), {task.name: task for task in work if not file_of(task, folder).exists()}
+    print(f"{len(work) - len(left)} of {len(work)} pieces were done before; kept in {folder}", flush=True)
+    total = sum(task.weight for task in left.values())
+    # One thread each: two processes side by side use two cores better than one with two threads.
+    os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
+    with ProcessPoolExecutor(PROCESSES, mp_context=multiprocessing.get_context("spawn")) as pool:
+        waiting = {pool.submit(keep, task, file_of(task, folder)): task.name for task in left.values()}
+        try:
+            for future in as_completed(waiting):
+                future.result()
+                del left[waiting[future]]
+                seconds, missing = time.perf_counter() - start, sum(task.weight for task in left.values())
+                ahead = seconds * missing / max(total - missing, 1e-9)
+                told = f"{seconds / 60:5.1f} min  {waiting[future]:<28} {len(work) - len(left)}/{len(work)}"
+                print(f"{told}, about {ahead / 60:.0f} min to go", flush=True)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return {task.name: pickle.loads(gzip.decompress(file_of(task, folder).read_bytes())) for task in work}
+
+
+def file_of(task: Task, folder: Path) -> Path:
+    return folder / f"{task.name.replace(' ', '_').replace(',', '')}.pickle.gz"
+
+
+def keep(task: Task, file: Path) -> None:
+    """Do a task, in a process of its own; its result is in the file, whole, or it isn't there."""
+    result = pickle.dumps(task.work())
+    with whole_file(file) as unfinished:
+        unfinished.write_bytes(gzip.compress(result, compresslevel=1))
+
+
+def state(places: int, others: Sequence[str]) -> str:
+    """What results depend on: the package with its weights, this program, its settings."""
+    digest = hashlib.sha256(f"{places} {sorted(others)}".encode())
+    package = Path(clearsight.__file__).parent
+    for path in (*sorted(package.rglob("*.py")), *sorted(package.rglob("*.onnx")), Path(__file__)):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def measured(places: int, data: Path, *, with_peers: bool) -> tuple[Plain, dict[str, Evaluation]]:
+    """All numbers, and the evaluations on simulated places, which hold the pictures of the worst."""
+    programs = installed(["s2cloudless", "ukis-csmask"]) if with_peers else []
+    others = ["projection", "scl", *programs]
+    speed = {"side": 512, "rows": speed_bench.measured(512, ["projection", *programs])}
+    found = done(tasks(places, data, others), KEPT / state(places, others))
+    parts = {
+        level: merged([found[f"{level} {i:03}"] for i in range(world.places)], worst=WORST)
+        for level, world in worlds(places).items()
     }
-    parts: list[Part] = [
-        Heading("On real series, without labels", 2),
-        Text(
-            "Noise: standard deviation in reflectance of the kept observations about the line between their neighbours "
-            "in time, over at most 60 days. A mask that keeps less looks smoother, so in brackets stands our noise "
-            "when `cs` is cut where it keeps as much as the mask of that row. “Rank with later”: rank correlation of "
-            "the score with the nearness to the clear observations before and after, on which all masks agree."
-        ),
-    ]
-    numbers: Plain = {}
-    for name, (stack, level) in series.items():
-        found = surveyed(survey(stack, level=level, methods=methods))
-        numbers[name] = found
-        parts += [Heading(f"{name}, {stack.sizes['time']} dates", 3), series_table(found)]
-    chips = clear_chips(data / "l1c_chips")
-    rows = tuple((name, f"{100 * kept:.1f} %") for name, kept in sorted(chips.items(), key=lambda entry: entry[1]))
-    parts += [
-        Heading("On real clear images, one date each", 2),
-        Text("What is kept at 0.60 of images that show no cloud: all of it would be right."),
-        Table(("image", "kept"), rows),
-    ]
-    return {"series": numbers, "clear_images": chips}, parts
+    lines = {name: each for name, each in found.items() if name.startswith(("Belgium", "Slovenia"))}
+    real = {"series": lines, "clear_images": found["clear images"]} if lines else {}
+    return {**{level: summarise(each) for level, each in parts.items()}, "real": real, "speed": speed}, parts
 
 
-def simulated(world: World, methods: tuple[Method, ...], *, prefix: str, worst: int) -> tuple[Plain, list[Part]]:
-    found = evaluate(world, methods=methods, worst=worst, progress=progress)
-    print()
-    summary = summarise(found)
-    return summary, details(summary, worst=found.worst, prefix=prefix)
-
-
-def written(places: int, data: Path, *, with_peers: bool) -> None:
-    """Measure everything, write the page, its pictures and the numbers."""
-    others = peers(["projection", "scl", *(["s2cloudless", "ukis-csmask"] if with_peers else [])])
-    methods = (*OURS, *others)
-    l1c, about_l1c = simulated(
-        World(places=places, name="simulated places, L1C"), methods, prefix="evaluation_l1c", worst=20
-    )
-    half = World(places=max(places // 2, 2), level="L2A", name="simulated places, L2A", first=20_000_000)
-    l2a, about_l2a = simulated(half, methods, prefix="evaluation_l2a", worst=0)
-    numbers, about_real = real(data, methods)
-    parts: list[Part] = [
-        Heading("How good are the scores?", 1),
-        Text(
-            "Written by `make bench` (bench/evaluate.py); the numbers behind it are in bench/results/evaluation.json. "
-            "The simulated places were drawn from seeds that no training uses, but by the same simulator that models "
-            "are trained on: real scenes will be harder. Peers were made for real scenes and meet simulated ones here, "
-            "which is to their disadvantage. On labelled sets of real images, run `clearsight evaluate PATH --set`."
-        ),
-        *first_page(l1c),
-        *about_l1c,
-        *about_l2a,
-        *about_real,
-        speed(l1c),
-    ]
-    write_pictures(parts, ROOT / "docs" / "images")
+def write(numbers: Plain, parts: dict[str, Evaluation], out: Path) -> None:
+    """The page as Markdown and as HTML, its pictures, and the numbers behind them."""
+    content = page(numbers, worst={"l1c": parts["l1c"].worst})
+    write_pictures(content, out / "docs" / "images")
     for path, text in (
-        (RESULTS, json.dumps({"l1c": l1c, "l2a": l2a, "real": numbers}, indent=1, sort_keys=True) + "\n"),
-        (PAGE, to_markdown(parts, images="images")),
+        (out / "bench" / "results" / "evaluation.json", json.dumps(numbers, indent=1) + "\n"),
+        (out / "docs" / "evaluation.md", to_markdown(content, images="images")),
+        (out / "docs" / "evaluation.html", to_html(content, title=TITLE)),
     ):
         with whole_file(path) as unfinished:
             unfinished.write_text(text, encoding="utf-8")
-    print(f"{PAGE}\n{RESULTS}")
-
-
-def speed(summary: Plain) -> Part:
-    """Seconds per megapixel, as ratios of one run: times alone would tell more of the machine."""
-    scores = summary["scores"]
-    first = next(iter(scores.values()))["seconds_per_megapixel"]
-    told = [
-        f"{name} {each['seconds_per_megapixel'] / first:.1f}"
-        for name, each in scores.items()
-        if each["seconds_per_megapixel"]
-    ]
-    return Text(f"Time per pixel in this run, as multiples of our own: {', '.join(told)}.")
+        print(path)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--places", type=int, default=34, help="simulated places of six dates, two of each kind")
     parser.add_argument("--no-peers", action="store_true", help="leave out the peers that need environments")
-    parser.add_argument("--data", type=Path, default=DATA)
+    parser.add_argument("--data", type=Path, default=DATA, help="folder of real images")
+    parser.add_argument("--out", type=Path, default=ROOT, help="folder for docs/ and bench/results/")
     options = parser.parse_args()
     start = time.perf_counter()
-    written(options.places, options.data, with_peers=not options.no_peers)
-    print(f"{time.perf_counter() - start:.0f} s")
+    numbers, parts = measured(options.places, options.data, with_peers=not options.no_peers)
+    write(numbers, parts, options.out)
+    shutil.rmtree(KEPT)
+    print(f"{(time.perf_counter() - start) / 60:.1f} min")
 
 
 if __name__ == "__main__":

@@ -161,24 +161,6 @@ def test_exports_are_compared_on_their_own_grid(tmp_path: Path) -> None:
         joint_histograms(str(tmp_path / "ours.tif"), tmp_path / "theirs.tif")
 
 
-def test_the_page_holds_the_stored_numbers() -> None:
-    """docs/evaluation.md is written from bench/results/evaluation.json; whoever edits one by hand is found out."""
-    results, page = ROOT / "bench" / "results" / "evaluation.json", ROOT / "docs" / "evaluation.md"
-    if not results.exists():
-        pytest.skip("no stored results; run: make bench")
-    stored, text = json.loads(results.read_text()), page.read_text(encoding="utf-8")
-    for level in ("l1c", "l2a"):
-        for part in details_without_pictures(stored[level]):
-            assert part in text
-    for part in first_page(stored["l1c"]):
-        assert to_markdown([part], images="images").strip() in text
-
-
-def details_without_pictures(summary: dict) -> list[str]:
-    tables = [part for part in details(summary) if type(part).__name__ == "Table"]
-    return [to_markdown([table], images="images").strip() for table in tables]
-
-
 def test_dates_make_a_clip_in_their_order() -> None:
     dates = [sample.date for sample in make_place(World(frames=3, size=16), 5)]
     assert dates == sorted(dates)

@@ -50,8 +50,9 @@ Part = Heading | Text | Table | Picture
 _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem;color:#1b1f24}"
     "table{border-collapse:collapse;margin:1rem 0;display:block;overflow-x:auto}"
-    "th,td{padding:.3rem .7rem;border-bottom:1px solid #d5dae1;text-align:left;white-space:nowrap}"
-    "td+td,th+th{text-align:right}img{max-width:100%}"
+    "th,td{padding:.3rem .7rem;border-bottom:1px solid #d5dae1;text-align:left;vertical-align:top}"
+    "td+td,th+th{text-align:right;font-variant-numeric:tabular-nums}th{font-weight:600}"
+    "code{font-size:.95em;background:#eef1f4;padding:0 .2em;border-radius:.2em}img{max-width:100%}"
 )
 
 
@@ -95,13 +96,19 @@ def _html(part: Part) -> str:
     if isinstance(part, Heading):
         return f"<h{part.level}>{html.escape(part.text)}</h{part.level}>"
     if isinstance(part, Text):
-        return f"<p>{html.escape(part.text)}</p>"
+        return f"<p>{_marked(part.text)}</p>"
     if isinstance(part, Picture):
         data = base64.b64encode(part.png).decode()
         return f'<p><img alt="{html.escape(part.says)}" src="data:image/png;base64,{data}"></p>'
     head = "".join(f"<th>{html.escape(cell)}</th>" for cell in part.head)
     rows = "\n".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in part.rows)
     return f"<table><thead><tr>{head}</tr></thead><tbody>\n{rows}\n</tbody></table>"
+
+
+def _marked(text: str) -> str:
+    """A paragraph's HTML: what stands between backticks is code."""
+    pieces = html.escape(text).split("`")
+    return "".join(f"<code>{piece}</code>" if number % 2 else piece for number, piece in enumerate(pieces))
 
 
 def _markdown(part: Part, images: str) -> str:

@@ -17,10 +17,15 @@ from clearsight.evaluation.summary import Plain
 ON_A_SHEET: Final = 10
 """Worst images on one picture."""
 
-_DOUBT_KEPT: Final = 0.80
-"""Where less of what is usable is kept, the page warns."""
-_DOUBT_LEAKED: Final = 0.25
-"""Where more of what is unusable is kept, the page warns."""
+_GOOD: Final = 0.90
+_WITH_CARE: Final = 0.75
+"""Shares put on the right side from which a group of pixels counts as good, or to be used with care."""
+
+_MEANING: Final = {
+    "clearsight cs": "`cs`: how well the ground is seen, on its own scale",
+    "clearsight cs_cdf": "`cs_cdf`: how that ranks among the dates of the place that were scored together",
+}
+"""Our scores, in the order in which they are advised on; what is doubtful is told of the first."""
 
 
 def first_page(summary: Plain) -> list[Part]:
@@ -35,55 +40,111 @@ def first_page(summary: Plain) -> list[Part]:
     -------
     list of Part
     """
-    ours = [name for name in ("clearsight cs_cdf", "clearsight cs") if name in summary["scores"]]
+    ours = [name for name in _MEANING if name in summary["scores"]]
+    if not ours:
+        return [Text("Clearsight itself wasn't run: nothing is advised.")]
     parts: list[Part] = [
         Heading("Which threshold for which purpose", 2),
+        *(_in_doubt(name, summary["scores"][name]) for name in ours[:1]),
         Text(
             f"Chosen on every other place of “{summary['set']}” ({summary['images']} images of {summary['places']} "
-            "places), the costs measured on the rest. "
-            "Lost: usable pixels that are dropped. Leaked: unusable pixels that are kept. "
-            "Contaminated: unusable among those kept; it follows how much cloud there is."
+            "places), and the cost told as it is on the places that took no part in the choice. How many of the kept "
+            "pixels are unusable follows how cloudy it is: here "
+            f"{_percent(summary['scores'][ours[0]]['unusable_share'])} of all pixels are unusable."
         ),
     ]
-    parts += [_advised(name, summary["scores"][name]["advice"]) for name in ours]
-    parts.append(Heading("Where not to trust the scores", 2))
-    parts.append(_doubts(ours[-1], summary["scores"][ours[-1]]) if ours else Text("Clearsight itself wasn't run."))
-    return parts
+    for name in ours:
+        parts += [Text(f"{_MEANING[name]}."), _advised(name, summary["scores"][name]["advice"])]
+    return [*parts, Heading("Where not to trust the scores", 2), *_doubts(ours[0], summary["scores"][ours[0]])]
+
+
+def _in_doubt(name: str, found: Plain) -> Part:
+    own = found["at"][f"{found['threshold']:.2f}"]
+    return Text(
+        f"If in doubt, keep the pixels with {_code(name)} ≥ {found['threshold']:.2f}: "
+        f"that keeps {_percent(own['usable_kept'])} of the usable pixels, "
+        f"and {_percent(own['unusable_kept'])} of the unusable ones slip in."
+    )
 
 
 def _advised(name: str, advice: Sequence[Plain]) -> Table:
     rows = [
         (
             f"{each['purpose']} ({each['why']})",
-            f"{each['threshold']:.2f}{'' if each['reached'] else ', and that is not enough'}",
+            f"{each['threshold']:.2f}{'' if each['reached'] else ' (the nearest; not enough)'}",
             _percent(each["lost"]),
             _percent(each["leaked"]),
             _percent(each["contaminated"]),
         )
         for each in advice
     ]
-    return Table((name.removeprefix("clearsight "), "keep from", "lost", "leaked", "contaminated"), tuple(rows))
+    head = (
+        "what for", f"keep {name.removeprefix('clearsight ')} from", "of the usable pixels are lost",
+        "of the unusable pixels slip in", "of the kept pixels are unusable",
+    )  # fmt: skip
+    return Table(head, tuple(rows))
 
 
-def _doubts(name: str, found: Plain) -> Part:
-    """Groups on which a score is bad at its threshold, the worst first."""
-    rows: list[tuple[float, tuple[str, ...]]] = []
-    for cause, each in found["by_cause"].items():
-        limit = _DOUBT_KEPT if each["usable"] else 1 - _DOUBT_LEAKED
-        if each["right"] < limit:
-            what = "are dropped, though the ground is seen" if each["usable"] else "are kept"
-            rows.append((1 - each["right"], (cause, f"{_percent(1 - each['right'])} of such pixels {what}")))
-    for kind, by in (("over", "by_surface"), ("in", "by_season")):
-        for group, each in found[by].items():
-            kept, leaked = each["usable_kept"], each["unusable_kept"]
-            if kept is not None and kept < _DOUBT_KEPT:
-                rows.append((1 - kept, (f"{kind} {group}", f"{_percent(1 - kept)} of the usable pixels are dropped")))
-            if leaked is not None and leaked > _DOUBT_LEAKED:
-                rows.append((leaked, (f"{kind} {group}", f"{_percent(leaked)} of the unusable pixels are kept")))
-    if not rows:
-        return Text(f"No cause, surface or season stands out at {found['threshold']:.2f}.")
-    table = tuple(row for _, row in sorted(rows, key=lambda entry: -entry[0]))
-    return Table((f"{name.removeprefix('clearsight ')} ≥ {found['threshold']:.2f}", "what happens"), table)
+def _doubts(name: str, found: Plain) -> list[Part]:
+    """What is right and wrong at a score's threshold: by cause, surface and season, the worst first."""
+    causes = [(cause, each["right"]) for cause, each in found["by_cause"].items()]
+    groups = {
+        kind: [(group, _worse_side(each)) for group, each in found[f"by_{kind}"].items()]
+        for kind in ("surface", "season")
+    }
+    told = [("", causes), ("over ", groups["surface"]), ("in ", groups["season"])]
+    doubtful = [(right, f"{how}{group} ({_percent(right)} right)") for how, each in told for group, right in each]
+    names = [text for right, text in sorted(doubtful) if right < _WITH_CARE]
+    cut = f"{_code(name)} ≥ {found['threshold']:.2f}"
+    parts: list[Part] = [
+        Text(
+            f"Don't trust {cut} on: {'; '.join(names)}."
+            if names
+            else f"No cause, surface or season falls below {_percent(_WITH_CARE)} right at {cut}."
+        ),
+        Text(
+            f"Right: usable pixels that are kept, unusable ones that are dropped; the worse of the two counts. "
+            f"Good: {_percent(_GOOD)} or more. With care: {_percent(_WITH_CARE)} or more. All at {cut}."
+        ),
+        _causes_trusted(found["by_cause"]),
+    ]
+    return parts + [_groups_trusted(kind, found[f"by_{kind}"]) for kind in groups if groups[kind]]
+
+
+def _causes_trusted(by_cause: Mapping[str, Plain]) -> Table:
+    rows = tuple(
+        (cause, "kept" if each["usable"] else "dropped", _percent(each["right"]), _trust(each["right"]))
+        for cause, each in sorted(by_cause.items(), key=lambda entry: entry[1]["right"])
+    )
+    return Table(("what a pixel is", "should be", "is", "trust"), rows)
+
+
+def _groups_trusted(kind: str, groups: Mapping[str, Plain]) -> Table:
+    rows = tuple(
+        (
+            group,
+            _percent(each["usable_kept"]),
+            _percent(None if each["unusable_kept"] is None else 1 - each["unusable_kept"]),
+            f"{each['images']} of {each['places']}",
+            _trust(_worse_side(each)),
+        )
+        for group, each in sorted(groups.items(), key=lambda entry: _worse_side(entry[1]))
+    )
+    return Table((kind, "usable pixels kept", "unusable pixels dropped", "images of places", "trust"), rows)
+
+
+def _worse_side(group: Plain) -> float:
+    """Share of the usable pixels kept or of the unusable dropped, whichever is less; a side without pixels is not."""
+    kept, leaked = group["usable_kept"], group["unusable_kept"]
+    return min(1.0 if kept is None else kept, 1.0 if leaked is None else 1 - leaked)
+
+
+def _trust(right: float) -> str:
+    return "good" if right >= _GOOD else "with care" if right >= _WITH_CARE else "no"
+
+
+def _code(name: str) -> str:
+    return f"`{name.removeprefix('clearsight ')}`"
 
 
 def details(summary: Plain, *, worst: Sequence[Tile] = (), prefix: str = "evaluation") -> list[Part]:
@@ -149,11 +210,12 @@ def _overall(scores: Mapping[str, Plain]) -> Table:
                 _number(own["f1_unusable"]),
                 _percent(own["usable_kept"]),
                 _percent(own["unusable_kept"]),
+                f"{found['seconds_per_megapixel']:.2f}" if found["seconds_per_megapixel"] else "–",
             )
         )
     head = (
         "score", "ROC area", "cut", "balanced accuracy", "without borders", "F1 usable", "F1 unusable", "usable kept",
-        "unusable kept",
+        "unusable kept", "s per Mpx",
     )  # fmt: skip
     return Table(head, tuple(rows))
 
