@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import json
+import re
 from datetime import timedelta
 from pathlib import Path
 
@@ -122,6 +123,29 @@ def test_no_context_fraction_counts_the_sub_tiles_without(items, tmp_path, monke
     first, second = produce([items[0], make_item(tmp_path, 1, numbers=half)], tmp_path / "half").written
     assert first.properties["NO_CONTEXT_FRACTION"] == pytest.approx(0.5)
     assert second.properties["NO_CONTEXT_FRACTION"] == 0
+
+
+def test_unfinished_work_of_other_weights_is_not_taken_for_this(items, tmp_path, monkeypatch):
+    """Two files of weights that tell the same version: the second one's scores are its own."""
+    shipped = Path(clearsight.__file__).parent / "models" / f"{DEFAULT_MODEL}.onnx"
+    stored = shipped.read_bytes()
+    # The calibration lies in the file's facts, scores before and after; the second file's give half of all after.
+    calibration = re.search(rb'"calibration": \[\[.*?\], \[(.*?)\]\]', stored)
+    halves = re.sub(rb"0\.\d+", lambda found: b"0.5".ljust(len(found[0]), b"0"), calibration[1])
+    changed = stored.replace(calibration[1], halves)
+    first, second = tmp_path / "first.onnx", tmp_path / "second.onnx"
+    first.write_bytes(stored)
+    second.write_bytes(changed)
+    assert version_of(str(first)) == version_of(str(second))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(archive, "publish", None)
+        with pytest.raises(TypeError):
+            archive.produce(items[:1], tmp_path / "archive", model=str(first))
+    archive.produce(items[:1], tmp_path / "archive", model=str(second))
+    archive.produce(items[:1], tmp_path / "undisturbed", model=str(second))
+    archive.produce(items[:1], tmp_path / "former", model=str(first))
+    assert _cogs(tmp_path / "archive") == _cogs(tmp_path / "undisturbed") != _cogs(tmp_path / "former")
 
 
 def test_second_run_is_a_no_op(made, items):

@@ -12,6 +12,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.resources import files
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Final
@@ -30,6 +31,7 @@ from clearsight._work import WORK
 from clearsight.bands import LEVEL_BANDS, Level
 from clearsight.catalog import ASSET, Result, held_item, score_item, write_item
 from clearsight.errors import ClearsightError
+from clearsight.model import SHIPPED
 from clearsight.product import (
     SCORES,
     Making,
@@ -40,7 +42,7 @@ from clearsight.product import (
     finish_scores,
     put_scores,
 )
-from clearsight.scoring import reach, score, version_of
+from clearsight.scoring import PROJECTION, reach, score, version_of
 from clearsight.stack import load
 from clearsight.tiles import SubTile, side_for, split
 from clearsight.whole import whole_file
@@ -186,7 +188,16 @@ def _is_made(piece: Piece) -> bool:
 def _digest(bands: Sequence[str], geobox: GeoBox, how: How) -> str:
     """A name for what all scores of a run depend on: unfinished work of another kind must not be taken for this."""
     grid = [str(geobox.crs), list(geobox.affine), list(geobox.shape)]
-    return _hash([list(bands), grid, how.level, how.making("").model_version])
+    return _hash([list(bands), grid, how.level, _fingerprint(how.model), clearsight.__version__])
+
+
+def _fingerprint(model: str) -> str:
+    """What a scorer is known by beside its version: two files may tell the same version and hold other weights."""
+    version = version_of(model)  # says what is wrong with it
+    if model == PROJECTION:
+        return version
+    path = files("clearsight") / "models" / f"{model}.onnx" if model == SHIPPED else Path(model)
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _name(period: Period) -> str:
