@@ -28,7 +28,6 @@ import argparse
 import itertools
 import json
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -92,10 +91,9 @@ def some_sky(draw: int, *, number: int, air: Air, elevation: np.ndarray) -> Sky:
     if number % 3 < 2:
         return draw_sky(draw, shape=shape, elevation=elevation, air=air, clear=1.0 - number % 3)
     rng = np.random.default_rng([draw, 3])
-    kind = str(rng.choice(["thin_cirrus", "thick_cirrus", "contrails"], p=[0.55, 0.3, 0.15]))
+    kind = str(rng.choice(["thin_cirrus", "thick_cirrus", "contrails", "cirrostratus"], p=[0.45, 0.25, 0.12, 0.18]))
     high = make_clouds(kind, shape=shape, seed=draw, cover=float(rng.uniform(0.3, 1.0)), elevation=elevation)
-    moist = replace(air, water_vapour=float(min(air.water_vapour * rng.uniform(1.0, 1.5), 7.5)))
-    return Sky((high,), moist, bool(rng.integers(2)))
+    return Sky((high,), air, bool(rng.integers(2)))
 
 
 def draw_frame(

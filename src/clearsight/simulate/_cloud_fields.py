@@ -96,8 +96,8 @@ def _rolls(rng: np.random.Generator, canvas: Canvas, largest: float) -> Array:
 
 
 def _cumulus(rng: np.random.Generator, canvas: Canvas, cover: float, edge: float, pixel: float) -> Body:
-    """From fair-weather puffs of 50 m, which stay flat and let light through, to heaps of more than a kilometre."""
-    largest = float(np.exp(rng.uniform(np.log(120 + 600 * cover**2), np.log(1500))))
+    """From fair-weather puffs of 30 m, which stay flat and let light through, to heaps of more than a kilometre."""
+    largest = float(np.exp(rng.uniform(np.log(80 + 600 * cover**2), np.log(1500))))
     body = _heap(rng, canvas, cover, min(edge, 0.15 * largest / pixel), largest / pixel, streets=0.25)
     flat = np.float32(min(1.0, largest / 600))
     return Body(body.depth * (np.float32(0.15) + np.float32(0.85) * flat), body.tower * (0.1 + 0.9 * flat))
@@ -278,7 +278,9 @@ def valley_fog(rng: np.random.Generator, canvas: Canvas, cover: float, edge: flo
     ragged = noise(rng, canvas, slope=1.3, largest=20, smallest=0.8)
     inward = _inward(low + np.float32(0.35) * banks + np.float32(0.02) * ragged, cover)
     texture = noise(rng, canvas, slope=1.8, largest=80, smallest=1.5)
-    return _deck(_rim(inward, edge) * np.exp(np.float32(0.15) * texture), inward, edge, texture)
+    # Radiation fog is as even as paper; fog that wind stirs is not.
+    amount = np.float32(rng.uniform(0.01, 0.25))
+    return _deck(_rim(inward, edge) * np.exp(amount * texture), inward, edge, amount / np.float32(0.15) * texture)
 
 
 _AIRWAYS: Final = ((1, 0), (0, 1), (1, 1), (1, -1), (2, 1), (2, -1), (1, 2), (1, -2), (3, 1), (3, -2), (2, 3), (-1, 3))

@@ -23,12 +23,17 @@ LOWEST_SUN: Final = 82.0
 _WARM: Final = {"desert", "dunes", "salt", "saltworks", "savanna", "mangrove"}
 _COLD: Final = {"mountain", "snow", "glacier", "seaice"}
 _AT_SEA: Final = {"coast", "sea", "seaice", "saltworks", "tidal", "mangrove", "wetland"}
-_PLATEAU: Final = {"desert": 0.2, "salt": 0.25, "grassland": 0.15, "snow": 0.15, "mountain": 0.1}
+_PLATEAU: Final = {"desert": 0.25, "salt": 0.4, "grassland": 0.15, "snow": 0.15, "mountain": 0.1, "dunes": 0.1}
 """Share of the places of a kind that lie on a plateau: Altiplano, Tibet, Iran, the Rocky Mountains, East Antarctica."""
 
 _AEROSOLS: Final[dict[Aerosol, float]] = {
     "continental": 0.55, "maritime": 0.2, "urban": 0.08, "desert": 0.1, "smoke": 0.07,
 }  # fmt: skip
+
+_THICKER: Final[dict[Aerosol, float]] = {
+    "continental": 1.0, "maritime": 0.75, "urban": 1.3, "desert": 1.4, "smoke": 1.4,
+}  # fmt: skip
+"""Sea salt is thin nearly always; dust, smoke and the air of cities are what thick haze is made of."""
 
 
 @dataclass(frozen=True)
@@ -152,15 +157,16 @@ def draw_air(rng: np.random.Generator, *, latitude: float, date: datetime.date, 
     # comes from the continent, or down from above, as it does over half the land below the subtropical highs, where the
     # deserts are: 1 … 2 g/cm² over the Sahara, not the 4 that its warmth would hold.
     dry = 1 / 6 + 0.35 * np.exp(-(((abs(latitude) - 25.0) / 8.0) ** 2))
-    humidity = rng.lognormal(-0.8, 0.5) if rng.random() < dry else rng.lognormal(0.12, 0.36)
+    humidity = rng.lognormal(-0.9, 0.6) if rng.random() < dry else rng.lognormal(0.12, 0.36)
     vapour = 1.05 * np.exp(0.058 * (warmth - 5.0)) * humidity * np.exp(-elevation / 1.9)
+    aerosol = list(_AEROSOLS)[int(rng.choice(len(_AEROSOLS), p=list(_AEROSOLS.values())))]
     # Every sixth day is drawn evenly on a logarithmic scale, from the air over Antarctica to thick haze.
-    usual = 0.075 * rng.lognormal(0.0, 0.8)
-    aot = (usual if rng.random() < 5 / 6 else np.exp(rng.uniform(np.log(0.02), np.log(0.9)))) * np.exp(-elevation / 3.0)
+    usual = _usual_haze(latitude, phase=float(phase)) * _THICKER[aerosol] * rng.lognormal(0.0, 0.7)
+    aot = (usual if rng.random() < 5 / 6 else np.exp(rng.uniform(np.log(0.02), np.log(1.2)))) * np.exp(-elevation / 3.0)
     ozone = 0.27 + 0.0011 * abs(latitude) + 0.025 * rng.standard_normal()
     return Air(
-        aerosol=list(_AEROSOLS)[int(rng.choice(len(_AEROSOLS), p=list(_AEROSOLS.values())))],
-        aot=float(np.clip(aot, 0.005, 1.2)),
+        aerosol=aerosol,
+        aot=float(np.clip(aot, 0.005, 1.5)),
         water_vapour=float(np.clip(vapour, 0.02, 7.0)),
         ozone=float(np.clip(ozone, 0.2, 0.55)),
         elevation=float(np.clip(elevation, -0.4, 8.0)),
@@ -169,6 +175,18 @@ def draw_air(rng: np.random.Generator, *, latitude: float, date: datetime.date, 
         cirrus_leak=float(np.exp(rng.uniform(np.log(0.001), np.log(0.0033)))),
         veil=_draw_veil(rng, latitude=latitude),
     )
+
+
+def _usual_haze(latitude: float, *, phase: float) -> float:
+    """Median optical depth over land at sea level; ``phase`` is -1 in deep winter … 1 in high summer.
+
+    After what sun photometers and MODIS agree on: 0.06 in the far south, 0.1 … 0.15 in the northern middle latitudes
+    with a summer maximum, 0.2 in the belt of dust and burning; the days of a place are spread lognormally about it
+    (O'Neill et al. 2000, Geophysical Research Letters 27, 3285).
+    """
+    north = 0.05 * np.exp(-(((latitude - 42.0) / 14.0) ** 2)) * (1 + 0.5 * phase)
+    belt = 0.10 * np.exp(-(((latitude - 18.0) / 16.0) ** 2)) + 0.03 * np.exp(-(((latitude + 10.0) / 12.0) ** 2))
+    return float(0.065 + north + belt)
 
 
 def _draw_veil(rng: np.random.Generator, *, latitude: float) -> float:

@@ -30,13 +30,18 @@ _CROWN_SHADE: Final = np.array([1.1, 1.1, 1.1, 1.1, 1.0, 0.7, 0.62, 0.6, 0.6, 0.
 """How deep the shade between crowns is in each band."""
 
 
+_SHADE_SUN: Final = 40.0
+"""Zenith angle in degrees for which the shade of covers is given. Shadows grow with its tangent, and overlap: the root
+of it."""
+
 _BURNING: Final = {"savanna": 0.8, "grassland": 0.35, "forest": 0.25}
 """Chance of a fire within a year."""
 
 
 def ground_reflectance(
-    patches: Patches, growth: Growth, *, first: Ids, second: Ids, share: Array, fine: Array, coarse: Array
-) -> Array:
+    patches: Patches, growth: Growth, *, first: Ids, second: Ids, share: Array, fine: Array, coarse: Array,
+    sun_zenith: float = 40.0,
+) -> Array:  # fmt: skip
     """Reflectance of every pixel without snow or open water.
 
     Parameters
@@ -49,13 +54,16 @@ def ground_reflectance(
         Of the second.
     fine, coarse : float32 arrays (pixels)
         Unit random fields.
+    sun_zenith : float
+        Degrees: under a low sun crowns shade each other and the ground between them more.
 
     Returns
     -------
     float32 array (13, pixels)
     """
     # Where plants stand thicker and the soil is darker, coarse is high: the patch between its two extremes.
-    thin, thick = (_patch_spectra(patches, growth, bend=bend) for bend in (-1.0, 1.0))
+    longer = float(np.clip(np.tan(np.deg2rad(sun_zenith)) / np.tan(np.deg2rad(_SHADE_SUN)), 0.4, 2.0)) ** 0.5
+    thin, thick = (_patch_spectra(patches, growth, bend=bend, longer=longer) for bend in (-1.0, 1.0))
     middle, change = np.ascontiguousarray((0.5 * (thin + thick)).T), np.ascontiguousarray((0.5 * (thick - thin)).T)
     swing = np.clip(coarse, -2.2, 2.2)
     rough = fine * patches.fine[first]
@@ -74,8 +82,9 @@ def ground_reflectance(
     return np.maximum(values, 0.002, out=values)
 
 
-def _patch_spectra(patches: Patches, growth: Growth, *, bend: float) -> Array:
-    """Spectra (n, 13) of the patches, ``bend`` standard deviations from their middle."""
+def _patch_spectra(patches: Patches, growth: Growth, *, bend: float, longer: float) -> Array:
+    """Spectra (n, 13) of the patches, ``bend`` standard deviations from their middle, in ``longer`` times as much
+    shade as under the usual sun."""
     change = bend * patches.coarse
     dry = patches.ground * (growth.rough * np.exp(-0.22 * change))[:, None]
     soil = wetted(dry, np.clip(growth.moisture * (1 + 0.3 * change), 0, 1).astype(np.float32))
@@ -92,7 +101,7 @@ def _patch_spectra(patches: Patches, growth: Growth, *, bend: float) -> Array:
     plants = plants + gaps * (ground - plants)
     plants = plants + (growth.flower[:, None] * hidden) * _YELLOW
     # Shade between crowns: darkest where leaves let no light through, that is in the visible.
-    dark = (patches.shade[:, None] * hidden) * _CROWN_SHADE
+    dark = (np.minimum(longer * patches.shade[:, None], 0.85) * hidden) * _CROWN_SHADE
     return np.asarray(plants * (1 - np.minimum(dark, 0.9)), dtype=np.float32)
 
 

@@ -158,7 +158,8 @@ def _natural(patches: Patches, *, day: float, latitude: float, weather: Weather)
     dead = np.where(reed, 1 - leaves * (1 - 0.6 * yellow), dead)
     shrub = np.isin(cover, (Cover.SHRUB, Cover.CLEARCUT, Cover.ROCK))
     area = np.where(shrub, area * (0.65 + 0.35 * warm * water), area)
-    dead = np.where(shrub, 0.30 * (1 - warm * water), dead)
+    # A tenth to a third of what one sees of a bush is wood and dead twigs, whatever the season.
+    dead = np.where(shrub, 0.10 + 0.25 * chance[:, 4] + 0.30 * (1 - warm * water), dead)
     area = np.where(cover == Cover.CONIFER, area * (0.9 + 0.1 * warm), area)
 
     meadow = cover == Cover.MEADOW

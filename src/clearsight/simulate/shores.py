@@ -63,15 +63,19 @@ def sea(sketch: Sketch) -> None:
 
 
 def lake(sketch: Sketch) -> None:
-    """A large lake, and ponds, in farmland or forest."""
+    """A large lake, and ponds, in farmland, forest or dry open country."""
     rng = sketch.rng
     sketch.relief = (8 * sketch.noise(slope=2.3, metres=2500) + 60).astype(np.float32)
     conifer = float(np.clip((abs(sketch.latitude) - 38) / 26, 0.05, 0.95))
-    shares = {Cover.CROP: 0.5, Cover.MEADOW: 0.4, Cover.SHRUB: 0.1}
-    pieces = farmland(
-        sketch, shares=shares, habit=Habit(40_000, strips=0.3, lines=((1200.0, ROAD, 3.2), (420.0, TRACK, 2.6)))
-    )
-    woods(sketch, share=rng.uniform(0.2, 0.9), conifer=conifer, metres=1500, pieces=pieces)
+    if rng.random() < 0.3:
+        natural(sketch, {Cover.STEPPE: 1.0, Cover.SHRUB: 0.7, Cover.SOIL: 0.6, Cover.ROCK: 0.2}, metres=1200, sharp=2.0)
+        woods(sketch, share=rng.uniform(0.01, 0.2), conifer=conifer, metres=900)
+    else:
+        shares = {Cover.CROP: 0.5, Cover.MEADOW: 0.4, Cover.SHRUB: 0.1}
+        pieces = farmland(
+            sketch, shares=shares, habit=Habit(40_000, strips=0.3, lines=((1200.0, ROAD, 3.2), (420.0, TRACK, 2.6)))
+        )
+        woods(sketch, share=rng.uniform(0.2, 0.9), conifer=conifer, metres=1500, pieces=pieces)
     pools = [draw_pool(rng, Cover.LAKE) for _ in range(5)]
     lakes(
         sketch, share=rng.uniform(0.3, 0.6), metres=rng.choice([1500.0, 5000.0]), pools=pools, depth=rng.uniform(3, 15)

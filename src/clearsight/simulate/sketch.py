@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from clearsight.simulate.covers import Cover
-from clearsight.simulate.layout import Habit, Pieces, canvas_axes, cut, hashed, meander, to_canvas
+from clearsight.simulate.layout import FINER, Habit, Pieces, canvas_axes, cut, hashed, meander, to_canvas
 from clearsight.simulate.terrain import fractal
 
 Array = NDArray[np.float32]
@@ -19,6 +19,9 @@ Mask = NDArray[np.bool_]
 
 ROAD, TRACK, HEDGE = 1, 2, 3
 """Codes of the lines between pieces of land."""
+
+BARE_RIM = 0.6
+"""Metres by which a lake's level swings from which on its shore is bare."""
 
 DRY = 1e4
 """Height of the ground over the water in metres where there is no water to speak of."""
@@ -270,10 +273,20 @@ def lakes(sketch: Sketch, *, share: float, metres: float, pools: Sequence[Pool],
     bed = ((level - field_) * depth).astype(np.float32)
     labels, count = ndimage.label(bed < 0)
     near = labels if count else np.zeros(sketch.shape, dtype=np.int32)
-    grown = ndimage.maximum_filter(near, size=7)
+    grown, before = ndimage.maximum_filter(near, size=7), len(sketch.pools)
     for number in range(min(len(pools), max(count, 1))):
-        mine = (grown % len(pools) == number) & (grown > 0)
-        sketch.set_water(bed, pools[number], where=mine & (bed < 0.8))
+        mine = (grown % len(pools) == number) & (grown > 0) & (bed < 0.8)
+        # A reservoir is drawn down to half of its depth at most, in all but the worst years.
+        swing = min(pools[number].swing, max(0.35 * float(-bed[mine].min(initial=0.0)), BARE_RIM))
+        sketch.set_water(bed, replace(pools[number], swing=swing), where=mine)
     shore = to_canvas(bed)
     sketch.paint((shore < 0.35) & (shore > -1.0), Cover.REED, kinds=4)
     sketch.paint(shore <= -1.0, Cover.MUD, kinds=3)
+    # Where the level swings by metres nothing takes root: a bare rim, which the sun bleaches.
+    dammed = [
+        number for number in range(before + 1, len(sketch.pools) + 1) if sketch.pools[number - 1].swing > BARE_RIM
+    ]
+    rim = np.isin(sketch.pool, dammed)
+    if rim.any():
+        cover = [Cover.SOIL, Cover.SAND, Cover.ROCK][int(sketch.rng.choice(3, p=[0.6, 0.25, 0.15]))]
+        sketch.paint(np.repeat(np.repeat(rim, FINER, axis=0), FINER, axis=1) & (shore < 0.4), cover, kinds=4)

@@ -37,6 +37,7 @@ _THIN: Final[dict[str, tuple[float, float, float]]] = {
     "thick_cirrus": (0.12, 0.15, 0.10),
     "contrails": (0.18, 0.08, 0.02),
     "haze_veil": (0.10, 0.13, 0.13),
+    "fog": (0.02, 0.03, 0.04),
     "altocumulus": (0.10, 0.06, 0.01),
     "broken_stratus": (0.06, 0.04, 0.02),
     "cirrostratus": (0.02, 0.09, 0.25),
@@ -53,9 +54,9 @@ _CIRRUS_ABOVE: Final = 0.15
 _HIGH: Final = frozenset({"thin_cirrus", "thick_cirrus", "contrails", "cirrostratus"})
 
 _THINNER: Final = 0.12
-"""Thin altocumulus and stratus have this share of the optical depth of thick ones."""
+"""Thin altocumulus, stratus and fog have this share of the optical depth of thick ones."""
 
-_PLUME: Final = 0.07
+_PLUME: Final = 0.09
 """How often a plume of smoke or dust crosses the frame."""
 
 
@@ -187,7 +188,7 @@ def _draw_kind(rng: np.random.Generator, kinds: dict[str, tuple[float, float, fl
 
 
 def _thinned(layer: CloudLayer, rng: np.random.Generator) -> CloudLayer:
-    if layer.kind not in ("altocumulus", "broken_stratus"):
+    if layer.kind not in ("altocumulus", "broken_stratus", "fog"):
         return layer
     return replace(layer, optical_depth=layer.optical_depth * np.float32(_THINNER * rng.uniform(0.5, 1.5)))
 

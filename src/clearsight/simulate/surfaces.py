@@ -18,9 +18,9 @@ from clearsight.simulate.layout import mixed_pixels
 from clearsight.simulate.phenology import growth
 from clearsight.simulate.places import PLACES
 from clearsight.simulate.sketch import Pool, Sketch
-from clearsight.simulate.terrain import direct_light, fractal
+from clearsight.simulate.terrain import direct_light, exchange_light, fractal
 from clearsight.simulate.water import Wet, dampen, flood, level, pour, waves
-from clearsight.simulate.weather import Weather, season, weather
+from clearsight.simulate.weather import Weather, season, sun_azimuth, weather
 from clearsight.simulate.winter import drift_ice, lake_ice, lay_snow, snow_share
 
 Array = NDArray[np.float32]
@@ -270,7 +270,7 @@ def _render(surface: Surface, *, date: datetime.date) -> tuple[Array, Array, Arr
     grown = growth(surface.patches, seed=surface.seed, latitude=surface.latitude, date=date, weather=today)
     values = ground_reflectance(
         surface.patches, grown, first=surface.first.ravel(), second=surface.second.ravel(), share=surface.share.ravel(),
-        fine=surface.fine.ravel(), coarse=surface.coarse.ravel(),
+        fine=surface.fine.ravel(), coarse=surface.coarse.ravel(), sun_zenith=today.sun_zenith,
     )  # fmt: skip
     burn(
         values, kind=surface.kind, seed=surface.seed, latitude=surface.latitude, coarse=surface.coarse,
@@ -283,6 +283,10 @@ def _render(surface: Surface, *, date: datetime.date) -> tuple[Array, Array, Arr
     bottom = values[:, wet.at]
     snow = _whiten(values, surface, grown_share=snow_share(surface.patches, grown, weather=today), wet=wet, today=today)
     water = _cover_with_water(values, surface, wet, bottom=bottom, snow=snow, date=date, today=today)
+    exchange_light(
+        values, elevation=surface.elevation, pixel=surface.pixel, sun_zenith=today.sun_zenith,
+        sun_azimuth=sun_azimuth(date, latitude=surface.latitude),
+    )  # fmt: skip
     np.clip(values, 0.0, WHITEST, out=values)
     return values.reshape(13, *shape), water.reshape(shape), snow.reshape(shape)
 
@@ -299,11 +303,12 @@ def _whiten(values: Array, surface: Surface, *, grown_share: tuple[Array, Array]
     dampen(values, damp=left.astype(np.float32))
     most, depth = grown_share
     first = surface.first.ravel()
+    # From Greenland's 5 ppb of soot and half a ppm of dust to snow downwind of cities and deserts.
     dirt = np.random.default_rng([abs(surface.seed), 17]).beta(0.5, 2.5, 2)
     return lay_snow(
         values, elevation=surface.elevation.ravel(), texture=surface.coarse.ravel(), fine=surface.fine.ravel(),
         share=(most[first] * (1 - flats)).astype(np.float32), covered_by=depth[first], weather=today,
-        dirt=(0.05 + 0.35 * float(dirt[0]), 0.06 + 0.9 * float(dirt[1])),
+        dirt=(0.005 + 0.35 * float(dirt[0]), 0.01 + 0.9 * float(dirt[1])),
     )  # fmt: skip
 
 

@@ -16,6 +16,12 @@ Array = NDArray[np.float32]
 _PENUMBRA: Final = 0.6
 """Height over which a cast shadow fades, in units of what the ray falls across a pixel."""
 
+_NEARLY_FLAT: Final = 0.995
+"""Cosine of the slope up to which slopes throw no light at each other worth reckoning."""
+
+_LEAST_SUN: Final = 0.5
+"""Slopes with less sun than this, relative to flat ground, live on skylight, too."""
+
 _KEPT: Final = 1_200_000
 """Cells up to which a spectrum is kept for the next call."""
 
@@ -67,6 +73,35 @@ def _amplitude(rows: int, columns: int, slope: float, largest: float) -> Array:
     amplitude = (y**2 + x**2 + np.float32(1.0 / largest) ** 2) ** np.float32(-slope / 2)
     amplitude[0, 0] = 0.0
     return np.asarray(amplitude, dtype=np.float32)
+
+
+def exchange_light(values: Array, *, elevation: Array, pixel: float, sun_zenith: float, sun_azimuth: float) -> None:
+    """Light that slopes throw at each other, in place, as a higher reflectance of the slope that gets it.
+
+    A slope sees ``(1 - cos(slope)) / 2`` of ground in place of sky (Dozier and Frew 1990, IEEE TGRS 28, 963). That
+    ground is as bright as the place on average: much under snow, next to nothing elsewhere.
+
+    Parameters
+    ----------
+    values : float32 array (13, pixels)
+        Reflectance.
+    elevation : float32 array (y, x)
+        Metres.
+    pixel : float
+        Metres.
+    sun_zenith, sun_azimuth : float
+        Degrees; where the sun stands about: what a slope gets counts in proportion to its own sunlight.
+    """
+    down, right = np.gradient(elevation, np.float32(pixel))
+    level = 1.0 / np.sqrt(1.0 + right**2 + down**2)
+    if float(level.min()) > _NEARLY_FLAT:
+        return
+    zenith, azimuth = np.deg2rad(sun_zenith), np.deg2rad(sun_azimuth)
+    tilt = np.float32(np.tan(zenith)) * (-np.float32(np.sin(azimuth)) * right + np.float32(np.cos(azimuth)) * down)
+    own = np.maximum((1.0 + tilt) * level, _LEAST_SUN)
+    gain = ((0.5 - 0.5 * level) / own).ravel()
+    for band in values:
+        band *= 1.0 + gain * band.mean()
 
 
 def direct_light(elevation: Array, *, pixel: float, sun_zenith: float, sun_azimuth: float) -> Array:

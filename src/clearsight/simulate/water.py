@@ -21,13 +21,15 @@ Range = tuple[float, float]
 
 # Ranges of chlorophyll (mg/m3), sediment (g/m3) and dissolved matter (1/m), and how often such water is met.
 _WATERS: Final[dict[Cover, tuple[tuple[float, Range, Range, Range], ...]]] = {
+    # Half of the world's lakes are rich in algae, and shallow ones and reservoirs are stirred to the ground.
     Cover.LAKE: (
-        (0.34, (0.4, 3.0), (0.1, 1.5), (0.05, 0.5)),
-        (0.18, (3.0, 12.0), (0.6, 6.0), (0.2, 1.2)),
-        (0.16, (15.0, 150.0), (4.0, 30.0), (0.4, 2.0)),
-        (0.10, (2.0, 15.0), (20.0, 250.0), (0.3, 1.0)),
-        (0.22, (0.5, 8.0), (0.1, 2.0), (1.5, 12.0)),
-        (0.08, (0.2, 1.0), (3.0, 20.0), (0.02, 0.1)),
+        (0.20, (0.4, 3.0), (0.1, 1.5), (0.05, 0.5)),
+        (0.18, (2.0, 12.0), (0.6, 8.0), (0.2, 1.5)),
+        (0.18, (8.0, 60.0), (3.0, 25.0), (0.3, 2.5)),
+        (0.09, (40.0, 300.0), (6.0, 60.0), (0.4, 4.0)),
+        (0.16, (2.0, 20.0), (15.0, 300.0), (0.2, 1.5)),
+        (0.12, (0.5, 8.0), (0.1, 3.0), (1.5, 14.0)),
+        (0.07, (0.2, 1.0), (3.0, 20.0), (0.02, 0.1)),
     ),
     Cover.RIVER: (
         (0.4, (0.5, 5.0), (1.0, 8.0), (0.2, 2.5)),
@@ -43,6 +45,10 @@ _WATERS: Final[dict[Cover, tuple[tuple[float, Range, Range, Range], ...]]] = {
 }
 
 _SWING: Final[dict[Cover, Range]] = {Cover.LAKE: (0.05, 0.5), Cover.RIVER: (0.6, 2.8), Cover.SEA: (0.4, 2.2)}
+
+_RESERVOIRS: Final = 0.2
+_DRAWN_DOWN: Final = (0.8, 5.0)
+"""How often a lake is a reservoir, and metres by which its level swings over the year."""
 
 _LEVELS: Final = 24
 """Steps of turbidity within a body of water."""
@@ -72,7 +78,9 @@ def draw_pool(rng: np.random.Generator, kind: Cover, *, surf: float = 0.0) -> Po
     chances = np.array([row[0] for row in waters])
     _, *ranges = waters[int(rng.choice(len(waters), p=chances / chances.sum()))]
     chlorophyll, sediment, dissolved = (float(np.exp(rng.uniform(*np.log(limits)))) for limits in ranges)
-    return Pool(kind, chlorophyll, sediment, dissolved, swing=float(rng.uniform(*_SWING[kind])), surf=surf)
+    dammed = kind == Cover.LAKE and rng.random() < _RESERVOIRS
+    swing = float(rng.uniform(*(_DRAWN_DOWN if dammed else _SWING[kind])))
+    return Pool(kind, chlorophyll, sediment, dissolved, swing=swing, surf=surf)
 
 
 def level(pool: Pool, *, seed: int, latitude: float, date: datetime.date, weather: Weather) -> float:

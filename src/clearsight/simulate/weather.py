@@ -94,6 +94,15 @@ def sun_zenith(date: datetime.date, *, latitude: float) -> float:
     return float(min(np.rad2deg(np.arccos(cosine)), 85.0))
 
 
+def sun_azimuth(date: datetime.date, *, latitude: float) -> float:
+    """Azimuth of the sun in degrees clockwise from north at 10:30 local solar time."""
+    tilt = np.deg2rad(-23.44) * np.cos(2 * np.pi * (date.timetuple().tm_yday + 10) / 365.25)
+    here, hour = np.deg2rad(latitude), np.deg2rad(-22.5)
+    east = -np.cos(tilt) * np.sin(hour)
+    north = np.cos(here) * np.sin(tilt) - np.sin(here) * np.cos(tilt) * np.cos(hour)
+    return float(np.rad2deg(np.arctan2(east, north)) % 360)
+
+
 def weather(kind: str, *, seed: int, latitude: float, date: datetime.date) -> Weather:
     """Weather of a place on a date.
 
