@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from clearsight.bands import Level
-from clearsight.model import TEN, TWENTY, Model, Scored, View, load_model, score_frames
+from clearsight.model import TEN, TWENTY, Model, View, load_model
+from clearsight.passes import Scored, score_frames
 from clearsight.scoring import DEFAULT_MODEL
 from clearsight.training.bank import FACTS, Plan, fill_bank, shards_of
 from clearsight.training.batches import BAND_SETS

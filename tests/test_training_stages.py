@@ -14,7 +14,8 @@ pytest.importorskip("matplotlib", reason="curves need matplotlib: pip install 'c
 
 from clearsight.cli import main
 from clearsight.errors import ArgumentError
-from clearsight.model import load_model, score_frames
+from clearsight.model import load_model
+from clearsight.passes import score_frames
 from clearsight.training.curves import draw_curves
 from clearsight.training.recipe import BankPlan, Machine, Mined, Recipe, Stage
 from clearsight.training.stages import follow, steps

@@ -19,6 +19,7 @@ with these decisions:
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -160,7 +161,8 @@ def _distribution(counts: FloatArray) -> FloatArray:
     function = (weighted + np.float32(PRIOR_WEIGHT) * PRIOR[:, None]) / total
     function[CLEAR_NODE:] = 1.0
     # Rounding must not break the order of the nodes.
-    np.maximum.accumulate(function, axis=0, out=function)
+    for below, above in pairwise(function):
+        np.maximum(below, above, out=above)
     np.clip(function, 0.0, 1.0, out=function)
     result: FloatArray = function.reshape(counts.shape)
     return result

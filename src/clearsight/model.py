@@ -1,10 +1,7 @@
-"""The learned scorer: an ONNX file that says of itself what it needs, run by ONNX Runtime.
+"""The learned scorer: an ONNX file that says of itself what it needs, run by ONNX Runtime on one frame at a time.
 
-Two passes. The first looks at each frame alone, at half the resolution: four times cheaper, and good enough to say
-which frames show the ground. From them every frame gets the clear reference of its place, made of the others
-(`clearsight.context`). The second pass looks at frame and reference at full resolution.
-
-Beside the score the network says why a pixel is what it is (codes of ``CAUSES``).
+Beside the score the network says why a pixel is what it is (codes of ``CAUSES``). `clearsight.passes` looks at all
+frames of a place with it.
 """
 
 from __future__ import annotations
@@ -22,12 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearsight.bands import Level
-from clearsight.context import Ground, ground_for, halved, no_ground
+from clearsight.context import Ground
 from clearsight.errors import ModelError
-from clearsight.reference import Dates, trust
 
 FloatArray = NDArray[np.float32]
-BoolArray = NDArray[np.bool_]
 
 TEN: Final = ("B02", "B03", "B04", "B08")
 """Bands that the network takes on the grid of the frame."""
@@ -48,6 +43,8 @@ HALO: Final = 192
 _FORMAT: Final = 1
 _WINDOW: Final = 1024
 """Pixels of a side that one run of the network takes, without halo; bounds memory."""
+_STEPS: Final = 8192
+"""Raw scores are calibrated to so many steps; products keep 200."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +96,9 @@ class Model:
         self.licence = str(facts["licence"])
         self.stride = int(facts["stride"])
         """Sides of what the network takes are multiples of this."""
-        self._knots = np.array(facts["calibration"], dtype=np.float32)
+        raw = np.linspace(0.0, 1.0, _STEPS + 1)
+        self.calibrated: FloatArray = np.interp(raw, *np.array(facts["calibration"])).astype(np.float32)
+        """What raw scores from 0 to 1, in equal steps, become."""
 
     def look(self, ten: FloatArray, twenty: FloatArray, *, ground: Ground, facts: FloatArray) -> Seen:
         """Look at one frame, with the clear reference of its place or `context.no_ground`.
@@ -124,7 +123,8 @@ class Model:
         score, causes = self._session.run(["score", "cause"], {**feeds, "conditions": facts[None]})
         raw = score[0, 0, :rows, :columns]
         cause = causes[0].argmax(axis=0).astype(np.uint8)[: rows // 2, : columns // 2]
-        return Seen(np.interp(raw, *self._knots).astype(np.float32), cause.repeat(2, axis=0).repeat(2, axis=1))
+        steps = (raw * np.float32(_STEPS) + np.float32(0.5)).astype(np.uint16)
+        return Seen(self.calibrated[steps], cause.repeat(2, axis=0).repeat(2, axis=1))
 
 
 @dataclass(frozen=True)
@@ -135,18 +135,6 @@ class Seen:
     """(y, x) calibrated score, 0 … 1; nodata pixels hold anything."""
     cause: NDArray[np.uint8]
     """(y, x) code of ``CAUSES``."""
-
-
-@dataclass(frozen=True)
-class Scored:
-    """Scores of the frames of one place."""
-
-    cs: FloatArray
-    """(time, y, x) 0 … 1, NaN = nodata."""
-    alone: BoolArray
-    """(time, y, x) valid pixels that had no clear reference."""
-    cause: NDArray[np.uint8]
-    """(time, y, x) code of ``CAUSES``."""
 
 
 def load_model(name: str | Path = SHIPPED) -> Model:
@@ -198,106 +186,8 @@ def _opened(path: str, _changed: int, _process: int) -> Model:
     return Model(session, facts, name=Path(path).stem)
 
 
-def score_frames(
-    model: Model,
-    bands: Mapping[str, FloatArray],
-    *,
-    level: Level,
-    dates: Dates,
-    views: Sequence[View | None] | None = None,
-    pixel: float = 10.0,
-    context: bool = True,
-) -> Scored:
-    """Score the frames of one place.
-
-    Parameters
-    ----------
-    model : Model
-    bands : mapping of band name to float32 array (time, y, x)
-        Reflectance, NaN = nodata; at least B02, B03, B04. A pixel is nodata where any band is.
-    level : "L1C" or "L2A"
-    dates : datetime64 array (time,)
-    views : sequence of View or None, optional
-        Sun and view of each frame, as far as known.
-    pixel : float
-        Metres.
-    context : bool
-        Compare with the clear reference of the place.
-
-    Returns
-    -------
-    Scored
-        A pixel depends on the ``HALO`` pixels around it, and on where its multiples of ``ALIGN`` lie.
-    """
-    frames, rows, columns = bands["B02"].shape
-    valid = np.logical_and.reduce([np.isfinite(band) for band in bands.values()])
-    ten, twenty = _arrays(bands, valid)
-    views = views or [None] * frames
-    told = [conditions(list(bands), level=level, pixel=pixel, view=view) for view in views]
-    weight = _trust(model, ten, twenty, names=list(bands), level=level, pixel=pixel, views=views) if context else None
-    cs = np.empty((frames, *ten.shape[2:]), dtype=np.float32)
-    cause = np.empty(cs.shape, dtype=np.uint8)
-    alone = np.ones(cs.shape, dtype=np.bool_)
-    for frame in range(frames):
-        ground = no_ground(ten.shape[2:])
-        if weight is not None and frames > 1:
-            ground = ground_for(ten, twenty, weight, dates=dates, frame=frame)
-            alone[frame] = np.isnan(ground.ten[0])
-        seen = _windowed(model, ten[frame], twenty[frame], ground, told[frame])
-        cs[frame], cause[frame] = seen.cs, seen.cause
-    inside = np.s_[:, :rows, :columns]
-    scored = Scored(cs[inside], alone[inside] & valid, cause[inside])
-    scored.cs[~valid] = np.nan
-    scored.cause[~valid] = CAUSES.index("nodata")
-    return scored
-
-
-def _arrays(bands: Mapping[str, FloatArray], valid: BoolArray) -> tuple[FloatArray, FloatArray]:
-    """Frames as the network takes them, with even sides; absent bands are NaN."""
-    frames, rows, columns = valid.shape
-    shape = rows + rows % 2, columns + columns % 2
-    ten = np.full((frames, len(TEN), *shape), np.nan, dtype=np.float32)
-    twenty = np.full((frames, len(TWENTY), shape[0] // 2, shape[1] // 2), np.nan, dtype=np.float32)
-    full = np.full((frames, *shape), np.nan, dtype=np.float32)
-    for name, band in bands.items():
-        if name in TEN:
-            ten[:, TEN.index(name), :rows, :columns] = np.where(valid, band, np.nan)
-        else:
-            full[:, :rows, :columns] = np.where(valid, band, np.nan)
-            twenty[:, TWENTY.index(name)] = halved(full)
-    return ten, twenty
-
-
-def _trust(
-    model: Model,
-    ten: FloatArray,
-    twenty: FloatArray,
-    *,
-    names: list[str],
-    level: Level,
-    pixel: float,
-    views: Sequence[View | None],
-) -> FloatArray:
-    """Pass one: weights (time, y/2, x/2) of the frames for the reference."""
-    rows, columns = (size + size % 2 for size in twenty.shape[2:])
-    nearby = np.full((*ten.shape[:2], rows, columns), np.nan, dtype=np.float32)
-    nearby[:, :, : twenty.shape[2], : twenty.shape[3]] = halved(ten)
-    others = np.full((*twenty.shape[:2], rows, columns), np.nan, dtype=np.float32)
-    others[:, :, : twenty.shape[2], : twenty.shape[3]] = twenty
-    others = halved(others)
-    nothing = no_ground((rows, columns))
-    quality = np.empty((len(ten), rows, columns), dtype=np.float32)
-    for frame, view in enumerate(views):
-        told = conditions(names, level=level, pixel=2 * pixel, view=view)
-        quality[frame] = _windowed(model, nearby[frame], others[frame], nothing, told).cs
-    inside = np.s_[:, : twenty.shape[2], : twenty.shape[3]]
-    blue = nearby[:, 0][inside]
-    seen = np.isfinite(blue)
-    return trust(np.nan_to_num(blue), quality[inside], seen)
-
-
-def _windowed(model: Model, ten: FloatArray, twenty: FloatArray, ground: Ground, facts: FloatArray) -> Seen:
-    """Look at a frame of any size, window by window."""
+def look_at(model: Model, ten: FloatArray, twenty: FloatArray, *, ground: Ground, facts: FloatArray) -> Seen:
+    """Look at a frame of any size, window by window; arguments as of `Model.look`."""
     shape = (int(ten.shape[1]), int(ten.shape[2]))
     if max(shape) <= _WINDOW + 2 * HALO:
         return model.look(ten, twenty, ground=ground, facts=facts)

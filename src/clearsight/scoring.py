@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 import clearsight
 from clearsight import cdf, model, projection
 from clearsight.bands import BANDS, LEVELS, NODATA_DN, REQUIRED_BANDS, Level
 from clearsight.errors import ArgumentError, MissingBandError
 from clearsight.model import CAUSES, View, load_model
+from clearsight.passes import Window, place_of, score_place
 from clearsight.reference import Dates, FloatArray
 
 PROJECTION: Final = "projection"
@@ -82,7 +84,7 @@ def score(stack: xr.Dataset, *, level: Level = "L1C", model: str | None = None, 
            [False,  True]])
     """
     names = _checked(stack, level=level)
-    how = _How(model or DEFAULT_MODEL, level, names, stack["time"].values, _views(stack), _pixel(stack), context)
+    how = asked(stack, names, level=level, model=model, context=context)
     if how.model != PROJECTION:
         load_model(how.model)  # a lazy score shouldn't fail late
     bands = {name: _reflectance(stack[name]) for name in names}
@@ -94,8 +96,8 @@ def score(stack: xr.Dataset, *, level: Level = "L1C", model: str | None = None, 
 
 
 @dataclass(frozen=True, eq=False)
-class _How:
-    """How frames are scored: all but their pixels."""
+class Asked:
+    """What is asked of a scorer: all but the pixels. Made by `asked`."""
 
     model: str
     level: Level
@@ -106,6 +108,48 @@ class _How:
     pixel: float
     """Metres."""
     context: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Planes:
+    """Scores of a window of some frames; float32 arrays (time, y, x) with NaN = nodata unless said otherwise."""
+
+    cs: FloatArray
+    cs_cdf: FloatArray
+    alone: NDArray[np.bool_]
+    """Valid pixels that had no clear reference."""
+    cause: NDArray[np.uint8]
+    """Codes of `clearsight.model.CAUSES`; nodata throughout where the scorer tells none."""
+
+
+def asked(stack: xr.Dataset, names: Sequence[str], *, level: Level, model: str | None, context: bool) -> Asked:
+    """What is asked about the frames of a stack."""
+    return Asked(
+        model or DEFAULT_MODEL, level, tuple(names), stack["time"].values, _views(stack), _pixel(stack), context
+    )
+
+
+def score_window(bands: Iterable[tuple[str, FloatArray]], how: Asked, *, inner: Window) -> Planes:
+    """Score frames, and keep what lies in a window (rows, columns) of them.
+
+    Bands, reflectance (time, y, x), come one after the other in the order of ``how.names``: the learned scorer keeps
+    them as digital numbers, an eighth of the memory.
+    """
+    if how.model == PROJECTION:
+        cs, alone = projection.score_frames(dict(bands), level=how.level, dates=how.dates, context=how.context)
+        cs, alone = cs[:, *inner], alone[:, *inner]
+        cause = np.full(cs.shape, CAUSES.index("nodata"), dtype=np.uint8)
+    else:
+        place = place_of(bands, names=how.names, level=how.level, dates=how.dates, views=how.views, pixel=how.pixel)
+        scored = score_place(load_model(how.model), place, inner=inner, context=how.context)
+        cs, alone, cause = scored.cs, scored.alone, scored.cause
+    ranked = np.empty_like(cs)
+    # A few rows at a time: the histogram has 21 planes.
+    rows = max(1, _CDF_PIXELS // cs.shape[2])
+    for start in range(0, cs.shape[1], rows):
+        strip = cs[:, start : start + rows]
+        ranked[:, start : start + rows] = cdf.rank(strip, cdf.histogram(strip))
+    return Planes(cs, ranked, alone, cause)
 
 
 def reach(name: str | None = None) -> int:
@@ -203,29 +247,14 @@ def _reflectance(band: xr.DataArray) -> xr.DataArray:
     return reflectance
 
 
-def _kernel(*bands: FloatArray, how: _How) -> FloatArray:
+def _kernel(*bands: FloatArray, how: Asked) -> FloatArray:
     """Planes (4, time, y, x): cs, cs_cdf, 1 where a valid pixel had no reference, code of the cause."""
-    frames = dict(zip(how.names, bands, strict=True))
-    planes = np.empty((4, *bands[0].shape), dtype=np.float32)
-    if how.model == PROJECTION:
-        planes[0], planes[2] = projection.score_frames(frames, level=how.level, dates=how.dates, context=how.context)
-        planes[3] = CAUSES.index("nodata")
-    else:
-        scored = model.score_frames(
-            load_model(how.model), frames, level=how.level, dates=how.dates, views=how.views, pixel=how.pixel,
-            context=how.context,
-        )  # fmt: skip
-        planes[0], planes[2], planes[3] = scored.cs, scored.alone, scored.cause
-    cs = planes[0]
-    # A few rows at a time: the histogram has 21 planes.
-    rows = max(1, _CDF_PIXELS // cs.shape[2])
-    for start in range(0, cs.shape[1], rows):
-        strip = cs[:, start : start + rows]
-        planes[1, :, start : start + rows] = cdf.rank(strip, cdf.histogram(strip))
-    return planes
+    whole = (slice(0, bands[0].shape[1]), slice(0, bands[0].shape[2]))
+    made = score_window(zip(how.names, bands, strict=True), how, inner=whole)
+    return np.stack([made.cs, made.cs_cdf, made.alone, made.cause], dtype=np.float32, casting="unsafe")
 
 
-def _lazy(bands: dict[str, xr.DataArray], how: _How) -> FloatArray:
+def _lazy(bands: dict[str, xr.DataArray], how: Asked) -> FloatArray:
     """`_kernel` on dask arrays: all times in one chunk, space in the chunks of the first band, with a halo."""
     import dask.array as da  # a tenth of a second, which only lazy stacks need
 
