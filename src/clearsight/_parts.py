@@ -42,7 +42,7 @@ class Part:
 class Parts(MutableMapping[str, NDArray[Any]]):
     """Named arrays, read from their files when first asked for; those without a file are zero.
 
-    An array that was changed in place has to be assigned again, or it isn't written.
+    An array that was changed in place has to be told (`touch`), or it isn't written.
     """
 
     def __init__(self, kinds: dict[str, Part], *, folder: Path | None = None, files: dict[str, str] | None = None):
@@ -60,6 +60,15 @@ class Parts(MutableMapping[str, NDArray[Any]]):
     def __setitem__(self, name: str, array: NDArray[Any]) -> None:
         self._arrays[name] = array
         self._changed.add(name)
+
+    def touch(self, *names: str) -> None:
+        """Say that arrays were changed in place."""
+        self._changed.update(names)
+
+    @property
+    def held(self) -> set[str]:
+        """Names of arrays that aren't zero throughout, as far as is known without reading them."""
+        return self._files.keys() | self._arrays.keys()
 
     def __delitem__(self, name: str) -> None:
         self[name] = self._zeros(name)
@@ -136,7 +145,7 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
 
 
 def _digest(stored: bytes) -> str:
-    return hashlib.blake2b(stored, digest_size=12).hexdigest()
+    return hashlib.sha256(stored).hexdigest()[:24]
 
 
 def _damaged(path: Path, why: str) -> str:

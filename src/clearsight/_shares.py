@@ -26,6 +26,7 @@ ZERO: Final = 100
 TENTHS: Final = 10
 """What an observation is worth in the histogram of scores."""
 HASH_BITS: Final = 20
+NODATA: Final = 65535
 YEAR: Final = 365.2425
 
 _HIGHEST: Final = 2100
@@ -45,10 +46,15 @@ class Seen:
     """Which processing of the image: its processing version, or the product's id."""
     date: np.datetime64
     """When it was taken, from 2015 on."""
-    values: FloatArray
-    """(band, y, x) reflectance in the order of the history's bands, on its grid; NaN = nodata."""
+    values: FloatArray | NDArray[np.uint16]
+    """(band, y, x) in the order of the history's bands, on its grid: reflectance, NaN = nodata; or from `quantise`."""
     cs: FloatArray
     """(y, x) scores in [0, 1], NaN = nodata; on the history's grid or on one two times finer, of which means count."""
+
+    def rows(self, run: slice, *, factor: int) -> Seen:
+        """Some rows of the history's grid; ``factor`` is how many times finer the scores are."""
+        fine = slice(run.start * factor, run.stop * factor)
+        return Seen(self.index, self.version, self.date, self.values[:, run], self.cs[fine])
 
 
 @dataclass(frozen=True)
@@ -69,8 +75,26 @@ class Share:
     """(y, x) tenths of ``node``; both are 0 where the frame has no score."""
 
 
-def share_of(frame: Seen, *, shape: tuple[int, int], bands: tuple[str, ...]) -> Share:
-    """Quantise a frame. A pixel takes part where it has a score and every band has a value.
+def quantise(reflectance: NDArray[Any]) -> NDArray[np.uint16]:
+    """Reflectance in a history's steps; a quarter of a frame's memory.
+
+    Examples
+    --------
+    >>> quantise(np.float32([0.1, -0.2, 5.0, np.nan]))
+    array([  200,     0,  2100, 65535], dtype=uint16)
+    """
+    # In place, and no number wider than it must be: a scene's time goes by the bytes that are touched.
+    values = reflectance * np.float32(STEPS)
+    missing = np.isnan(values)
+    np.rint(values, out=values)
+    values += np.float32(ZERO)
+    np.clip(values, 0, _HIGHEST, out=values)
+    values[missing] = NODATA
+    return values.astype(np.uint16)
+
+
+def checked(frame: Seen, *, shape: tuple[int, int], bands: tuple[str, ...]) -> int:
+    """How many times finer than the history's grid the frame's scores are.
 
     Raises
     ------
@@ -80,15 +104,16 @@ def share_of(frame: Seen, *, shape: tuple[int, int], bands: tuple[str, ...]) -> 
     expected = (len(bands), *shape)
     if frame.values.shape != expected:
         raise ArgumentError(f"frame.values has the shape {frame.values.shape}; expected {expected}, the bands {bands}.")
-    score = _pooled(frame.cs, finer_by(frame.cs.shape, shape))
-    scored = (score >= 0) & np.isfinite(frame.values).all(axis=0)
+    key_of(frame.index, frame.date)
+    return finer_by(frame.cs.shape, shape)
+
+
+def share_of(frame: Seen, *, factor: int) -> Share:
+    """Quantise a frame. A pixel takes part where it has a score and every band has a value."""
+    score = _pooled(frame.cs, factor)
+    values = quantise(frame.values) if frame.values.dtype.kind == "f" else frame.values
+    scored = (score >= 0) & (values != NODATA).all(axis=0)
     score = np.where(scored, score, 0)
-    # In place, and no number wider than it must be: a scene's time goes by the bytes that are touched.
-    values = np.where(scored, frame.values, np.float32(0.0))
-    values *= np.float32(STEPS)
-    np.rint(values, out=values)
-    values += np.float32(ZERO)
-    np.clip(values, 0, _HIGHEST, out=values)
     steps = _CS_STEPS // (cdf.NODES - 1)
     node = np.minimum(score // steps, cdf.NODES - 2)
     above = (score - node * steps) * TENTHS // steps
@@ -96,7 +121,7 @@ def share_of(frame: Seen, *, shape: tuple[int, int], bands: tuple[str, ...]) -> 
         season=int(days(frame.date) % YEAR / YEAR * SEASONS),
         key=key_of(frame.index, frame.date),
         weight=((FULL * score**2 + _CS_STEPS**2 // 2) // _CS_STEPS**2).astype(np.uint32),
-        values=values.astype(np.uint32),
+        values=np.where(scored, values, np.uint16(0)),
         node=node,
         above=np.where(scored, above, 0),
         below=np.where(scored, TENTHS - above, 0),
@@ -122,6 +147,13 @@ def key_of(index: str, date: np.datetime64) -> int:
     if seconds <= 0:
         raise ArgumentError(f"frame {index!r} is of {date}; Sentinel-2 has flown since 2015. Correct its date.")
     return (seconds << HASH_BITS) | (zlib.crc32(index.encode()) & (2**HASH_BITS - 1))
+
+
+def add_score(counts: Whole, share: Share, sign: int) -> None:
+    """Add a frame to a histogram of scores (21, y, x), or take it off, in place."""
+    for node, tenths in ((share.node, share.below), (share.node + 1, share.above)):
+        before = np.take_along_axis(counts, node[None], axis=0)
+        np.put_along_axis(counts, node[None], before + (sign * tenths).astype(counts.dtype)[None], axis=0)
 
 
 def _pooled(cs: FloatArray, factor: int) -> Whole:

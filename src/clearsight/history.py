@@ -45,6 +45,8 @@ from clearsight._shares import (
     Seen,
     Share,
     Whole,
+    add_score,
+    checked,
     days,
     finer_by,
     key_of,
@@ -106,23 +108,46 @@ class History:
         ArgumentError
             Another processing of the image has been seen (`remove` it first); wrong shapes; a date before 2015.
         """
-        known = self.version(frame.index)
-        if known == frame.version:
-            return False
-        if known is not None:
+        return self.add_all([frame]) == 1
+
+    def add_all(self, frames: Sequence[Seen]) -> int:
+        """Take in many frames, in one pass over the arrays; gives how many hadn't been seen.
+
+        Raises
+        ------
+        ArgumentError
+            As `add`. Nothing was taken in.
+        """
+        new: dict[str, tuple[Seen, int]] = {}
+        keys = {key_of(index, np.datetime64(facts["date"])) for index, facts in self.frames.items()}
+        for frame in frames:
+            if self._is_new(frame, new):
+                factor, key = checked(frame, shape=self.shape, bands=self.bands), key_of(frame.index, frame.date)
+                if key in keys:
+                    raise ArgumentError(
+                        f"frame {frame.index!r} can't be told from another of the same second; leave one out."
+                    )
+                keys.add(key)
+                new[frame.index] = (frame, factor)
+        if len(self.frames) + len(new) > MOST_FRAMES:
+            raise ArgumentError(f"the history holds {MOST_FRAMES} frames, which is all it can count; start another.")
+        for rows in self._strips():
+            for frame, factor in new.values():
+                share = share_of(frame.rows(rows, factor=factor), factor=factor)
+                self._count(share, rows, +1)
+                self._push(rows, np.where(share.weight >= CLEAR, share.key, 0), share.values)
+        for frame, _ in new.values():
+            self.frames[frame.index] = {"version": frame.version, "date": _text(frame.date)}
+        return len(new)
+
+    def _is_new(self, frame: Seen, new: dict[str, tuple[Seen, int]]) -> bool:
+        known = new[frame.index][0].version if frame.index in new else self.version(frame.index)
+        if known not in (None, frame.version):
             raise ArgumentError(
                 f"frame {frame.index!r} has been seen in version {known!r}, and is now {frame.version!r}; "
                 "remove() the former first, or build the history again."
             )
-        if len(self.frames) >= MOST_FRAMES:
-            raise ArgumentError(f"the history holds {MOST_FRAMES} frames, which is all it can count; start another.")
-        share = share_of(frame, shape=self.shape, bands=self.bands)
-        if any(key_of(index, np.datetime64(facts["date"])) == share.key for index, facts in self.frames.items()):
-            raise ArgumentError(f"frame {frame.index!r} can't be told from another of the same second; leave one out.")
-        self._count(share, +1)
-        self._push(np.where(share.weight >= CLEAR, share.key, 0), share.values)
-        self.frames[frame.index] = {"version": frame.version, "date": _text(frame.date)}
-        return True
+        return known is None
 
     def remove(self, frame: Seen) -> bool:
         """Take a frame out again: the very values and scores that were added. False if it hasn't been seen.
@@ -132,13 +157,16 @@ class History:
         """
         if self.version(frame.index) != frame.version:
             return False
-        share = share_of(frame, shape=self.shape, bands=self.bands)
-        self._count(share, -1)
-        when, recent = self._parts["when"], self._parts["recent"]
-        first, second = when[0] == share.key, when[1] == share.key
-        when[0][first], recent[0][:, first] = when[1][first], recent[1][:, first]
-        when[1][first | second], recent[1][:, first | second] = 0, 0
-        self._parts["when"], self._parts["recent"] = when, recent
+        factor = checked(frame, shape=self.shape, bands=self.bands)
+        for rows in self._strips():
+            share = share_of(frame.rows(rows, factor=factor), factor=factor)
+            self._count(share, rows, -1)
+            when, recent = self._parts["when"][:, rows], self._parts["recent"][:, :, rows]
+            first, second = when[0] == share.key, when[1] == share.key
+            for kept in (when, np.moveaxis(recent, 1, 0)):
+                np.copyto(kept[..., 0, :, :], kept[..., 1, :, :], where=first)
+                np.copyto(kept[..., 1, :, :], 0, where=first | second)
+        self._parts.touch("when", "recent")
         del self.frames[frame.index]
         return True
 
@@ -161,7 +189,7 @@ class History:
             if name not in ("when", "recent"):
                 self._parts[name] = self._parts[name] + other._parts[name]
         for key, values in zip(other._parts["when"], other._parts["recent"], strict=True):
-            self._push(key, values)
+            self._push(slice(0, self.shape[0]), key, values)
         self.frames |= other.frames
 
     def reference(self, *, at: np.datetime64, without: Seen | None = None) -> Reference:
@@ -180,13 +208,12 @@ class History:
         clearsight.reference.Reference
             On the history's grid; ``recent`` and ``age`` are of the latest clear frame, before or after ``at``.
         """
-        own = (
-            share_of(without, shape=self.shape, bands=self.bands)
-            if without is not None and self.version(without.index) == without.version
-            else None
-        )
-        rows = max(1, _PLACES // self.shape[1])
-        strips = [self._strip(slice(row, row + rows), at, own) for row in range(0, self.shape[0], rows)]
+        own = without if without is not None and self.version(without.index) == without.version else None
+        factor = checked(own, shape=self.shape, bands=self.bands) if own else 1
+        strips = []
+        for rows in self._strips():
+            share = share_of(own.rows(rows, factor=factor), factor=factor) if own else None
+            strips.append(self._strip(rows, at, share))
         return Reference(
             centre=np.concatenate([strip.centre for strip in strips], axis=1),
             spread=np.concatenate([strip.spread for strip in strips], axis=1),
@@ -195,48 +222,59 @@ class History:
             count=np.concatenate([strip.count for strip in strips]),
         )
 
+    def _strips(self) -> list[slice]:
+        """Rows that are worked on at once: few enough that the processor's cache holds them."""
+        step = max(1, _PLACES // self.shape[1])
+        return [slice(row, min(row + step, self.shape[0])) for row in range(0, self.shape[0], step)]
+
     def _strip(self, rows: slice, at: np.datetime64, own: Share | None) -> Reference:
-        """`reference` of some rows: few enough that the processor's cache holds them."""
+        """`reference` of some rows. Single precision: whole numbers become floating ones after all is added up."""
         when, recent = self._latest(rows, own)
-        total, evidence = np.zeros(when.shape), np.zeros(when.shape)
-        mean, explained = np.zeros(recent.shape), np.zeros(recent.shape)
+        total, evidence = np.zeros(when.shape, np.float32), np.zeros(when.shape, np.float32)
+        mean, explained = np.zeros(recent.shape, np.float32), np.zeros(recent.shape, np.float32)
         for season, close in enumerate(_season_closeness(at)):
-            weight = self._parts[f"weight{season}"][rows].astype(np.float64)
-            if not weight.any():
+            if f"weight{season}" not in self._parts.held:
                 continue
-            summed = self._parts[f"sum{season}"][:, rows].astype(np.float64)
+            count, added = self._parts[f"weight{season}"][rows], self._parts[f"sum{season}"][:, rows]
             if own is not None and own.season == season:
-                weight -= own.weight[rows]
-                summed -= own.weight[rows] * own.values[:, rows]
+                count, added = count - own.weight, added - own.weight * own.values
+            weight, summed = count.astype(np.float32), added.astype(np.float32)
             total += weight
             evidence += close * weight
             mean += close * summed
             summed *= summed
-            summed /= np.maximum(weight, 1.0)
+            summed *= 1.0 / np.maximum(weight, np.float32(1.0))
             explained += summed
         age = np.where(when > 0, np.abs(days(at) - (when >> HASH_BITS) / 86_400.0), np.nan)
-        near = np.where(when > 0, recency(np.nan_to_num(age)), 0.0) * FULL
+        near = (np.where(when > 0, recency(np.nan_to_num(age)), 0.0) * FULL).astype(np.float32)
         with np.errstate(invalid="ignore", divide="ignore"):
-            centre = (mean + near * recent) / (evidence + near)
-            square = self._parts["square"][:, rows].astype(np.float64)
+            mean += near * recent
+            mean *= np.where(evidence + near > 0, 1.0 / (evidence + near), np.float32(np.nan))
+            square = self._parts["square"][:, rows]
             if own is not None:
-                square -= own.weight[rows] * own.values[:, rows] ** 2
-            spread = np.sqrt(np.maximum(square - explained, 0.0) / total) / STEPS
+                square = square - own.weight.astype(np.uint64) * np.square(own.values, dtype=np.uint64)
+            spread = np.subtract(square, explained, dtype=np.float32, casting="unsafe")
+            np.maximum(spread, 0.0, out=spread)
+            spread *= np.where(total > 0, 1.0 / total, np.float32(np.nan))
+            np.sqrt(spread, out=spread)
+            spread *= np.float32(1.0 / STEPS)
         return Reference(
-            centre=_reflectance(centre),
-            spread=spread.astype(np.float32),
-            recent=_reflectance(np.where(when > 0, recent, np.nan)),
+            centre=_reflectance(mean),
+            spread=spread,
+            recent=_reflectance(np.where(when > 0, recent, np.float32(np.nan))),
             age=age.astype(np.float32),
-            count=((evidence + near) / FULL).astype(np.float32),
+            count=(evidence + near) * np.float32(1.0 / FULL),
         )
 
-    def rank(self, cs: FloatArray) -> FloatArray:
-        """Rank scores among all that the history has seen: ``cs_cdf``. `add` a frame first for it to count itself.
+    def rank(self, cs: FloatArray, *, new: Seen | None = None) -> FloatArray:
+        """Rank scores among all that the history has seen: ``cs_cdf``.
 
         Parameters
         ----------
         cs : float32 array (y, x)
             In [0, 1], NaN = nodata; on the history's grid, or on one two times finer, whose pixels rank in their cell.
+        new : Seen, optional
+            A frame that counts as well; for a frame counts itself, and may not have been added yet.
 
         Returns
         -------
@@ -247,12 +285,16 @@ class History:
         # The pixels of a cell are looks at one place: its distribution is formed once for all of them.
         looks = padded.reshape(self.shape[0], factor, self.shape[1], factor).transpose(1, 3, 0, 2)
         ranked = np.empty(looks.shape, dtype=np.float32)
-        rows = max(1, _PLACES // self.shape[1])
-        for row in range(0, self.shape[0], rows):
-            strip = looks[:, :, row : row + rows]
-            counts = self._parts["scores"][:, row : row + rows].astype(np.float32) / np.float32(TENTHS)
-            flat = strip.reshape(factor * factor, *strip.shape[2:])
-            ranked[:, :, row : row + rows] = cdf.rank(flat, counts).reshape(strip.shape)
+        finer = checked(new, shape=self.shape, bands=self.bands) if new else 1
+        for rows in self._strips():
+            counts = self._parts["scores"][:, rows]
+            if new is not None and self.version(new.index) is None:
+                counts = counts.copy()
+                add_score(counts, share_of(new.rows(rows, factor=finer), factor=finer), +1)
+            strip = looks[:, :, rows]
+            flat = np.ascontiguousarray(strip).reshape(factor * factor, *strip.shape[2:])
+            tenths = counts.astype(np.float32) / np.float32(TENTHS)
+            ranked[:, :, rows] = cdf.rank(flat, tenths).reshape(strip.shape)
         whole: FloatArray = ranked.transpose(2, 0, 3, 1).reshape(padded.shape)
         return np.ascontiguousarray(whole[: cs.shape[0], : cs.shape[1]])
 
@@ -270,8 +312,12 @@ class History:
         self._parts.save(target, {"shape": list(self.shape), "bands": list(self.bands), "frames": self.frames})
         self.folder = target
 
-    def _count(self, share: Share, sign: int) -> None:
-        """Add a frame's share to all sums, or take it off."""
+    def _count(self, share: Share, rows: slice, sign: int) -> None:
+        """Add a frame's share to all sums of some rows, or take it off."""
+        add_score(self._parts["scores"][:, rows], share, sign)
+        self._parts.touch("scores")
+        if not share.weight.any():
+            return
         weighted = share.weight * share.values
         changes: dict[str, Whole] = {
             f"weight{share.season}": share.weight,
@@ -280,25 +326,22 @@ class History:
         }
         for name, change in changes.items():
             # Unsigned numbers wrap around, both ways: what is taken off is exactly what was added.
-            part = self._parts[name]
+            part = self._parts[name][..., rows, :]
             (np.add if sign > 0 else np.subtract)(part, change, out=part, casting="unsafe")
-            self._parts[name] = part
-        counts = self._parts["scores"]
-        for node, tenths in ((share.node, share.below), (share.node + 1, share.above)):
-            before = np.take_along_axis(counts, node[None], axis=0)
-            np.put_along_axis(counts, node[None], before + (sign * tenths).astype(counts.dtype)[None], axis=0)
-        self._parts["scores"] = counts
+            self._parts.touch(name)
 
-    def _push(self, key: Whole, values: Whole) -> None:
+    def _push(self, rows: slice, key: Whole, values: Whole) -> None:
         """Keep the two latest clear frames of each place; ``key`` is 0 where there is nothing new."""
-        when, recent = self._parts["when"], self._parts["recent"]
+        if not key.any():
+            return
+        when, recent = self._parts["when"][:, rows], self._parts["recent"][:, :, rows]
         latest = key > when[0]
         second = ~latest & (key > when[1])
         for kept, new in ((when, key), (recent, values)):
             np.copyto(kept[1], kept[0], where=latest)
             np.copyto(kept[1], new, where=second, casting="unsafe")
             np.copyto(kept[0], new, where=latest, casting="unsafe")
-        self._parts["when"], self._parts["recent"] = when, recent
+        self._parts.touch("when", "recent")
 
     def _latest(self, rows: slice, own: Share | None) -> tuple[Whole, FloatArray]:
         when, recent = self._parts["when"][:, rows], self._parts["recent"][:, :, rows]
@@ -359,8 +402,9 @@ def _kinds(shape: tuple[int, int], bands: int) -> dict[str, Part]:
     return kinds
 
 
-def _reflectance(values: NDArray[np.floating]) -> FloatArray:
-    scaled: FloatArray = ((values - ZERO) / STEPS).astype(np.float32)
+def _reflectance(values: FloatArray) -> FloatArray:
+    scaled: FloatArray = values - np.float32(ZERO)
+    scaled *= np.float32(1.0 / STEPS)
     return scaled
 
 
