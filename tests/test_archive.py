@@ -174,7 +174,7 @@ def test_late_item_is_scored_with_the_others_as_context(made, items, tmp_path):
     assert _files(tmp_path)[name] == _files(made[0])[name]
 
 
-@pytest.mark.parametrize("crash_at", ["score", "finish_scores", "write_item"])
+@pytest.mark.parametrize("crash_at", ["score_window", "finish_scores", "write_item"])
 def test_crash_leaves_nothing_half_written_and_the_next_run_completes(crash_at, made, items, tmp_path, monkeypatch):
     calls = 0
     real = getattr(_subtiles, crash_at)
@@ -182,7 +182,7 @@ def test_crash_leaves_nothing_half_written_and_the_next_run_completes(crash_at, 
     def crashing(*args, **kwargs):
         nonlocal calls
         calls += 1
-        if calls == (1 if crash_at == "score" else 3):
+        if calls == (1 if crash_at == "score_window" else 3):
             raise RuntimeError("the power is out")
         return real(*args, **kwargs)
 

@@ -158,7 +158,7 @@ def test_stopped_publishing_leaves_what_is_whole_and_goes_on(last, address, item
             assert_whole(address)
         else:
             produce(items, address)
-    monkeypatch.setattr("clearsight._subtiles.score", None)  # what was scored is not scored again
+    monkeypatch.setattr("clearsight._subtiles.score_window", None)  # what was scored is not scored again
     produce(items, address)
     assert far(address) == near
 

@@ -21,6 +21,7 @@ import numpy as np
 import pystac
 import rasterio
 import xarray as xr
+from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 import clearsight
@@ -33,7 +34,6 @@ from clearsight.catalog import ASSET, Result, held_item, score_item, write_item
 from clearsight.errors import ClearsightError
 from clearsight.model import SHIPPED
 from clearsight.product import (
-    SCORES,
     Making,
     WrittenFile,
     begin_scores,
@@ -42,7 +42,7 @@ from clearsight.product import (
     finish_scores,
     put_scores,
 )
-from clearsight.scoring import PROJECTION, reach, score, version_of
+from clearsight.scoring import PROJECTION, Planes, asked, reach, score_window, version_of
 from clearsight.stack import load
 from clearsight.tiles import SubTile, side_for, split
 from clearsight.whole import whole_file
@@ -126,15 +126,13 @@ def make(piece: Piece) -> None:
     """
     if _is_made(piece):
         return
-    scores = _score(piece)
-    rows, cols = piece.place.inner
-    numbers = {index: number for number, index in enumerate(scores["id"].values)}
+    scores, indices = _score(piece)
     # Arrays by frame: each is read on its own, when its image is put together.
     arrays: dict[str, Any] = {}
     for frame in piece.period.targets:
-        core = scores.isel(time=numbers[frame.index], y=rows, x=cols)
-        arrays[frame.index] = np.stack([encode(core[name].to_numpy()) for name in SCORES])
-        arrays[frame.index + _STATE] = np.array([_state(core)], dtype=np.uint8)
+        number = indices.index(frame.index)
+        arrays[frame.index] = np.stack([encode(plane[number]) for plane in (scores.cs, scores.cs_cdf)])
+        arrays[frame.index + _STATE] = np.array([_state(scores, number)], dtype=np.uint8)
     with whole_file(piece.path) as part, part.open("wb") as file:
         np.savez(file, **arrays)
 
@@ -170,11 +168,11 @@ def _put(frame: Frame, piece: Piece, raw: str) -> int:
     return state
 
 
-def _state(core: xr.Dataset) -> int:
-    if not np.isfinite(core["cs"].to_numpy()).any():
+def _state(scores: Planes, number: int) -> int:
+    seen = np.isfinite(scores.cs[number])
+    if not seen.any():
         return _EMPTY
-    # Most, not all: the halo may reach into ground that other dates have seen.
-    return _WITHOUT if core["no_context"].item() > 0.5 else _WITH_CONTEXT
+    return _WITHOUT if scores.alone[number][seen].mean() > 0.5 else _WITH_CONTEXT
 
 
 def _is_made(piece: Piece) -> bool:
@@ -223,16 +221,27 @@ def _common_bands(frames: Sequence[Frame], level: Level) -> list[str]:
     return common
 
 
-def _score(piece: Piece) -> xr.Dataset:
+def _score(piece: Piece) -> tuple[Planes, list[str]]:
+    """Scores of the core of a piece, and the indices of their frames."""
     items = [frame.item for frame in piece.period.frames]
+    how = piece.how
     try:
-        stack = load(items, bands=piece.bands, geobox=piece.window)
+        first = load(items, bands=piece.bands[:1], geobox=piece.window)
+        wanted = asked(first, piece.bands, level=how.level, model=how.model, context=piece.period.context != "none")
+        return score_window(_bands(piece, first), wanted, inner=piece.place.inner), list(first["id"].values)
     except ClearsightError:
         reasons = _broken(items, piece.window, bands=piece.bands)
         if not reasons:
             raise
         raise BrokenItemsError(reasons) from None
-    return score(stack, level=piece.how.level, model=piece.how.model, context=piece.period.context != "none")
+
+
+def _bands(piece: Piece, first: xr.Dataset) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    """Reflectance of the frames, one band after the other: all of them at once would be four times the memory."""
+    items = [frame.item for frame in piece.period.frames]
+    for name in piece.bands:
+        stack = first if name in first else load(items, bands=[name], geobox=piece.window)
+        yield name, stack[name].to_numpy()
 
 
 def _broken(items: Sequence[pystac.Item], window: GeoBox, *, bands: Sequence[str]) -> dict[str, str]:
