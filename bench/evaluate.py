@@ -1,11 +1,12 @@
 """How good are the scores? Everything that can be measured here, written to docs/evaluation.* and bench/results.
 
-    python bench/evaluate.py [--places 34] [--no-peers] [--data ../shared/data] [--out FOLDER]
+    python bench/evaluate.py [--places 34] [--no-peers] [--data ../shared/data] [--out FOLDER] [--quick]
 
 Simulated places that nothing was trained on (seeds from 10 000 000), at L1C and at L2A, against the exact truth and
 beside other people's masks; and real series and images without labels, where the data are there. Peers run in
 environments of their own, made on first use. Two processes of one thread each share the work, less than twenty minutes
 on two idle cores. What is done is kept in build/bench until all is: a run that was broken off goes on where it stopped.
+With --quick everything runs on next to nothing: a trial of this program, whose numbers mean little.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,6 @@ from clearsight.whole import whole_file
 from evaluation_page import ROOT, TITLE, page
 
 DATA = ROOT.parent / "shared" / "data"
-KEPT = ROOT / "build" / "bench"
 PROCESSES = 2
 WORST = 20
 
@@ -59,49 +59,62 @@ class Task:
     """How long it takes, a simulated L1C place being 1."""
 
 
-def tasks(places: int, data: Path, others: Sequence[str]) -> list[Task]:
+@dataclass(frozen=True)
+class Size:
+    """How much is evaluated."""
+
+    places: int = 34
+    """Simulated at L1C, two of each kind; half as many at L2A."""
+    frames: int = 6
+    side: int = 256
+    """Pixels of a simulated frame."""
+    dates: int = 1000
+    """Of a real series, at most."""
+    speed_side: int = 512
+    """Pixels of the image on which time is measured."""
+
+
+QUICK = Size(places=2, frames=2, side=64, dates=12, speed_side=64)
+
+
+def tasks(size: Size, data: Path, others: Sequence[str]) -> list[Task]:
     """All there is to do; what takes longest comes first, so that no core waits at the end."""
     found = []
     if data.is_dir():
         found = [
-            Task("Belgium, 50.8 N 3.0 E, L2A", partial(series, "Belgium 118", data, others), 2.0),
-            Task("Belgium, 50.7 N 4.1 E, L2A", partial(series, "Belgium 72", data, others), 1.3),
-            Task("Slovenia, T33T, L1C", partial(series, "Slovenia", data, others), 0.5),
+            Task("Belgium, 50.8 N 3.0 E, L2A", partial(series, "Belgium 118", size, data, others), 2.0),
+            Task("Belgium, 50.7 N 4.1 E, L2A", partial(series, "Belgium 72", size, data, others), 1.3),
+            Task("Slovenia, T33T, L1C", partial(series, "Slovenia", size, data, others), 0.5),
             Task("clear images", partial(clear_chips, data / "l1c_chips"), 0.5),
         ]
-    found += [Task(f"l1c {i:03}", partial(place, worlds(places)["l1c"], i, others)) for i in range(places)]
-    half = worlds(places)["l2a"]
-    return found + [Task(f"l2a {i:03}", partial(place, half, i, others), 0.6) for i in range(half.places)]
+    l1c, l2a = worlds(size).values()
+    found += [Task(f"l1c {i:03}", partial(place, l1c, i, others)) for i in range(l1c.places)]
+    return found + [Task(f"l2a {i:03}", partial(place, l2a, i, others), 0.6) for i in range(l2a.places)]
 
 
-def worlds(places: int) -> dict[str, World]:
-    return {
-        "l1c": World(places=places, name="simulated places, L1C"),
-        "l2a": World(places=max(places // 2, 2), level="L2A", name="simulated places, L2A", first=20_000_000),
-    }
+def worlds(size: Size) -> dict[str, World]:
+    whole = World(places=size.places, frames=size.frames, size=size.side, name="simulated places, L1C")
+    half = replace(whole, places=max(size.places // 2, 2), level="L2A", name="simulated places, L2A", first=20_000_000)
+    return {"l1c": whole, "l2a": half}
 
 
 def place(world: World, number: int, others: Sequence[str]) -> Evaluation:
     """All that is said about one simulated place."""
-    one = World(
-        places=1, frames=world.frames, size=world.size, level=world.level, first=world.first, start=number,
-        name=world.name,
-    )  # fmt: skip
-    return evaluate(one, methods=methods(others), worst=WORST)
+    return evaluate(replace(world, places=1, start=number), methods=methods(others), worst=WORST)
 
 
 def methods(others: Sequence[str]) -> tuple[Method, ...]:
     return (*OURS, *peers(others))
 
 
-def series(which: str, data: Path, others: Sequence[str]) -> Plain:
+def series(which: str, size: Size, data: Path, others: Sequence[str]) -> Plain:
     """A real series, surveyed without labels."""
     level: Level = "L1C" if which == "Slovenia" else "L2A"
     stack = {
         "Belgium 118": partial(belgium, data / "l2a_series" / "belgium_50.8N_3.0E_118dates.npz"),
         "Belgium 72": partial(belgium, data / "l2a_series" / "belgium_50.7N_4.1E_72dates.npz"),
         "Slovenia": partial(slovenia, data / "l1c_series" / "slovenia_33T_10dates.npz"),
-    }[which]()
+    }[which]().isel(time=slice(size.dates))
     return {"dates": stack.sizes["time"], "masks": surveyed(survey(stack, level=level, methods=methods(others)))}
 
 
@@ -119,8 +132,9 @@ def belgium(path: Path) -> xr.Dataset:
             if name in planes
         }
         bands["SCL"] = (("time", "y", "x"), file["scl"].astype(np.float32))
-        stack = xr.Dataset(bands, coords={"time": np.array(file["dates"], dtype="datetime64[ns]")})
-    return stack.sortby("time")
+        times = np.array(file["dates"], dtype="datetime64[ns]")
+        middles = {"y": -20.0 * (np.arange(rows) + 0.5), "x": 20.0 * (np.arange(columns) + 0.5)}
+        return xr.Dataset(bands, coords={"time": times, **middles}).sortby("time")
 
 
 def slovenia(path: Path) -> xr.Dataset:
@@ -215,24 +229,24 @@ def keep(task: Task, file: Path) -> None:
         unfinished.write_bytes(gzip.compress(result, compresslevel=1))
 
 
-def state(places: int, others: Sequence[str]) -> str:
+def state(size: Size, data: Path, others: Sequence[str]) -> str:
     """What results depend on: the package with its weights, this program, its settings."""
-    digest = hashlib.sha256(f"{places} {sorted(others)}".encode())
+    digest = hashlib.sha256(f"{size} {data.resolve()} {sorted(others)}".encode())
     package = Path(clearsight.__file__).parent
     for path in (*sorted(package.rglob("*.py")), *sorted(package.rglob("*.onnx")), Path(__file__)):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 
 
-def measured(places: int, data: Path, *, with_peers: bool) -> tuple[Plain, dict[str, Evaluation]]:
+def measured(size: Size, data: Path, folder: Path, *, with_peers: bool) -> tuple[Plain, dict[str, Evaluation]]:
     """All numbers, and the evaluations on simulated places, which hold the pictures of the worst."""
     programs = installed(["s2cloudless", "ukis-csmask"]) if with_peers else []
     others = ["projection", "scl", *programs]
-    speed = {"side": 512, "rows": speed_bench.measured(512, ["projection", *programs])}
-    found = done(tasks(places, data, others), KEPT / state(places, others))
+    speed = {"side": size.speed_side, "rows": speed_bench.measured(size.speed_side, ["projection", *programs])}
+    found = done(tasks(size, data, others), folder / state(size, data, others))
     parts = {
         level: merged([found[f"{level} {i:03}"] for i in range(world.places)], worst=WORST)
-        for level, world in worlds(places).items()
+        for level, world in worlds(size).items()
     }
     lines = {name: each for name, each in found.items() if name.startswith(("Belgium", "Slovenia"))}
     real = {"series": lines, "clear_images": found["clear images"]} if lines else {}
@@ -255,15 +269,18 @@ def write(numbers: Plain, parts: dict[str, Evaluation], out: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--places", type=int, default=34, help="simulated places of six dates, two of each kind")
+    parser.add_argument("--places", type=int, default=Size.places, help="simulated places, two of each kind")
     parser.add_argument("--no-peers", action="store_true", help="leave out the peers that need environments")
     parser.add_argument("--data", type=Path, default=DATA, help="folder of real images")
     parser.add_argument("--out", type=Path, default=ROOT, help="folder for docs/ and bench/results/")
+    parser.add_argument("--quick", action="store_true", help="next to nothing of everything, to try this program")
     options = parser.parse_args()
     start = time.perf_counter()
-    numbers, parts = measured(options.places, options.data, with_peers=not options.no_peers)
+    kept = options.out / "build" / "bench"
+    size = QUICK if options.quick else Size(places=options.places)
+    numbers, parts = measured(size, options.data, kept, with_peers=not options.no_peers)
     write(numbers, parts, options.out)
-    shutil.rmtree(KEPT)
+    shutil.rmtree(kept)
     print(f"{(time.perf_counter() - start) / 60:.1f} min")
 
 

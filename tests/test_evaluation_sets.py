@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import datetime
 import io
+import json
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +18,10 @@ from clearsight.bands import BANDS
 from clearsight.demo import Demo
 from clearsight.errors import ArgumentError, EmptySourceError, ProductError, ProductWarning
 from clearsight.evaluation.run import evaluate
-from clearsight.evaluation.samples import Cause, clips
+from clearsight.evaluation.samples import Cause, clips, stack_of
 from clearsight.evaluation.sets import SETS, open_set
 from clearsight.evaluation.sets.cloudsen12 import CloudSEN12
-from clearsight.evaluation.sets.masks import ALCD, Folder, Francis, KappaSet
+from clearsight.evaluation.sets.masks import ALCD, Folder, Francis, KappaSet, date_in, tile_in
 from clearsight.evaluation.sets.pixels import Hollstein, PixBox
 
 PRODUCT = "S2A_MSIL1C_20180705T105031_N0206_R051_T31TCJ_20180705T130000"
@@ -89,7 +90,7 @@ def cloudsen12(tmp_path: Path) -> Path:
         land = np.full((1, 16, 16), 40, np.uint8)
         layers = {"cloudmask_cloudscore_cs_v1": tif_bytes(cs), "cloudmask_cloudscore_cs_cdf_v1": tif_bytes(100 * cs)}
         extras.append(
-            ({"tortilla:id": facts["tortilla:id"], "tortilla:file_format": "TORTILLA"},
+            ({"tortilla:id": facts["tortilla:id"], "tortilla:file_format": "TORTILLA", "roi_id": roi},
              inner({**layers, "cloudmask_sen2cor": tif_bytes(land), "lc10": tif_bytes(land)}))
         )  # fmt: skip
     (tmp_path / "cloudsen12-l1c.0000.part.taco").write_bytes(taco_bytes(patches, magic=b"WX"))
@@ -111,6 +112,15 @@ def test_cloudsen12(cloudsen12: Path) -> None:
     assert [len(clip) for clip in clips([first, second])] == [2]
 
 
+def test_cloudsen12_refuses_an_extra_of_other_patches(cloudsen12: Path) -> None:
+    (cloudsen12 / "cloudsen12-extra.0000.part.taco").write_bytes(
+        taco_bytes([({"tortilla:id": "other", "tortilla:file_format": "TORTILLA", "roi_id": "ROI_9"},
+                     inner({"lc10": tif_bytes(np.zeros((1, 16, 16), np.uint8))}))], magic=b"WX")
+    )  # fmt: skip
+    with pytest.raises(ProductError, match="get all their parts"):
+        next(CloudSEN12(cloudsen12).samples())
+
+
 def test_cloudsen12_says_what_is_missing(tmp_path: Path) -> None:
     pytest.importorskip("tacoreader.v1", reason="tacoreader isn't installed: pip install 'clearsight[evaluate]'")
     with pytest.raises(EmptySourceError, match="cloudsen12-l1c"):
@@ -129,26 +139,43 @@ def test_francis(tmp_path: Path) -> None:
         table.writeheader()
         table.writerow({"index": 0, "scene": PRODUCT, "shadows_marked": 1, "forest/jungle": 1, "snow/ice": 0})
     (sample,) = Francis(tmp_path).samples()
+    assert sample.pixel == 20.0
+    assert float(np.diff(stack_of((sample,)).x).mean()) == 20.0
     np.testing.assert_array_equal(sample.image, np.moveaxis(image, -1, 0))
     assert sample.labels[:, 0].tolist() == [0, 0, Cause.CLOUD, Cause.CLOUD, Cause.SHADOW, Cause.SHADOW]
     assert sample.labels[5, 5] == Cause.UNKNOWN
     assert (sample.surface, sample.block, sample.date.isoformat()) == ("forest/jungle", "31TCJ", "2018-07-05")
 
 
-def test_kappaset(tmp_path: Path) -> None:
+def kappaset_file(path: Path, product: str) -> None:
+    """As KappaZeta's cm-vsm writes it: 16 bit as floats of 0 to 1, a resize factor as attribute, labels as bytes."""
     h5py = pytest.importorskip("h5py", reason="h5py isn't installed: pip install 'clearsight[evaluate]'")
-    with h5py.File(tmp_path / "T31TCJ_20180705T105031_tile_0_0.nc", "w") as file:
+    with h5py.File(path, "w") as file:
+        file.attrs["product_name"], file.attrs["overlap"] = np.bytes_(product), np.float32(0)
         for number, band in enumerate(BANDS):
-            file[band] = np.full((5, 5), 1000 * (number + 1), np.uint16)
+            file[band] = np.full((5, 5), 1000 * (number + 1) / 65535, np.float32)
+            file[band].attrs["scaling_factor"] = np.float32(6)
         file["B02"][0, 0] = 0
+        for colour in "RGB":
+            file[f"TCI_{colour}"] = np.zeros((5, 5), np.uint8)
         file["Label"] = np.arange(25).reshape(5, 5).astype(np.uint8) % 6
+
+
+def test_kappaset(tmp_path: Path) -> None:
+    kappaset_file(tmp_path / "T31TCJ_20180705T105031_tile_0_0.nc", PRODUCT)
     (sample,) = KappaSet(tmp_path).samples()
     assert sample.bands == tuple(BANDS)
     np.testing.assert_allclose(sample.image[:, 1, 1], 0.1 * np.arange(1, 14), rtol=1e-6)
     assert np.isnan(sample.image[1, 0, 0])
     expected = [Cause.UNKNOWN, Cause.CLEAR, Cause.SHADOW, Cause.THIN, Cause.THICK, Cause.UNKNOWN]
     assert sample.labels.ravel()[:6].tolist() == expected
-    assert sample.block == "31TCJ"
+    assert (sample.block, sample.date.isoformat()) == ("31TCJ", "2018-07-05")
+
+
+def test_kappaset_refuses_what_may_have_an_offset(tmp_path: Path) -> None:
+    kappaset_file(tmp_path / "a.nc", PRODUCT.replace("20180705", "20220801"))
+    with pytest.raises(ProductError, match="1000 too high"):
+        next(KappaSet(tmp_path).samples())
 
 
 def test_hollstein_gives_every_spectrum_its_own_neighbourhood(tmp_path: Path) -> None:
@@ -211,18 +238,42 @@ def products(season: Demo, tmp_path: Path) -> tuple[Path, str]:
     return tmp_path, sorted(item.id for item in clearsight.search(l1c))[0]
 
 
+def alcd_mask(folder: Path, *, like: object) -> None:
+    """``Classification/classification_map.tif`` with all classes."""
+    (folder / "Classification").mkdir(parents=True)
+    codes = np.resize(np.arange(8, dtype=np.uint8), (1, *like["B01"].shape[1:]))  # type: ignore[index]
+    facts = {"transform": like.odc.transform, "crs": like.odc.crs.to_wkt()}  # type: ignore[attr-defined]
+    write_tif(folder / "Classification" / "classification_map.tif", codes, **facts)
+
+
 def test_alcd_reads_the_product_on_the_grid_of_its_mask(products: tuple[Path, str]) -> None:
     root, name = products
     item = next(item for item in clearsight.search(root / "products") if item.id == name)
     whole = clearsight.load([item], bands=["B01"], resolution=60)
-    folder = root / "Reference_dataset" / f"{name}.SAFE" / "Classification"
-    folder.mkdir(parents=True)
-    codes = np.resize(np.arange(8, dtype=np.uint8), (1, *whole["B01"].shape[1:]))
-    write_tif(folder / "classification_map.tif", codes, transform=whole.odc.transform, crs=whole.odc.crs.to_wkt())
+    alcd_mask(root / "Reference_dataset" / f"{name}.SAFE", like=whole)
     (sample,) = ALCD(root).samples()
     np.testing.assert_array_equal(sample.image[sample.bands.index("B01")], whole["B01"].values[0])
     expected = [255, 255, Cause.THICK, Cause.THIN, Cause.SHADOW, Cause.CLEAR, Cause.WATER, Cause.SNOW]
     assert sample.labels.ravel()[:8].tolist() == expected
+    assert sample.pixel == 60.0
+
+
+def test_alcd_finds_products_that_have_other_names_today(products: tuple[Path, str]) -> None:
+    """Names of 2016 tell neither the tile nor, first, the day; and one scene stands in both of the set's folders."""
+    root, name = products
+    item = next(item for item in clearsight.search(root / "products") if item.id == name)
+    whole = clearsight.load([item], bands=["B01"], resolution=60)
+    for folder in ("Reference_dataset", "Hollstein"):
+        scene = root / folder / "S2A_OPER_PRD_MSIL1C_PDMC_20160423T225555_R022_V20160423T100120_20160423T100120"
+        alcd_mask(scene, like=whole)
+        told = {
+            "tile": tile_in(name),
+            "cloudy_date": date_in(name).strftime("%Y%m%d"),
+            "cloudy_product_name": scene.name,
+        }
+        (scene / "Classification" / "used_parameters.json").write_text(json.dumps(told))
+    (sample,) = ALCD(root).samples()
+    assert (sample.id, sample.place, sample.date) == (name, tile_in(name), date_in(name))
 
 
 def test_pixbox_finds_its_pixels_in_the_product(products: tuple[Path, str]) -> None:

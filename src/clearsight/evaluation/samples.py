@@ -85,6 +85,8 @@ class Sample:
     """What the ground is, where the set says so."""
     latitude: float | None = None
     """Degrees, north positive: turns a date into a season."""
+    pixel: float = 10.0
+    """Side of a pixel in metres."""
     layers: Mapping[str, FloatArray] = field(default_factory=dict)
     """(y, x) further layers of the set, such as ``SCL``, ``cs``, ``cs_cdf``."""
 
@@ -195,7 +197,7 @@ def clips(samples: Iterable[Sample]) -> Iterator[tuple[Sample, ...]]:
     >>> [len(clip) for clip in clips([of("a"), of("a"), of("b")])]
     [2, 1]
     """
-    for _, group in groupby(samples, key=lambda one: (one.place, one.bands, one.level, one.image.shape)):
+    for _, group in groupby(samples, key=lambda one: (one.place, one.bands, one.level, one.pixel, one.image.shape)):
         yield tuple(group)
 
 
@@ -210,7 +212,8 @@ def stack_of(clip: tuple[Sample, ...]) -> xr.Dataset:
     Returns
     -------
     xr.Dataset
-        One float32 variable per band and per layer, dims ``(time, y, x)``.
+        One float32 variable per band and per layer, dims ``(time, y, x)``; ``x`` and ``y`` in metres, from 0, running
+        right and down.
     """
     images = np.stack([sample.image for sample in clip])
     bands = {name: (("time", "y", "x"), images[:, i]) for i, name in enumerate(clip[0].bands) if name in BANDS}
@@ -218,4 +221,6 @@ def stack_of(clip: tuple[Sample, ...]) -> xr.Dataset:
         if all(name in sample.layers for sample in clip):
             bands[name] = (("time", "y", "x"), np.stack([sample.layers[name] for sample in clip]))
     dates = np.array([sample.date for sample in clip], dtype="datetime64[ns]")
-    return xr.Dataset(bands, coords={"time": dates, "id": ("time", [sample.id for sample in clip])})
+    rows, columns = clip[0].labels.shape
+    middles = {"y": -clip[0].pixel * (np.arange(rows) + 0.5), "x": clip[0].pixel * (np.arange(columns) + 0.5)}
+    return xr.Dataset(bands, coords={"time": dates, "id": ("time", [sample.id for sample in clip]), **middles})

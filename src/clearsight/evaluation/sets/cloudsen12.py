@@ -19,7 +19,7 @@ import rasterio
 from numpy.typing import NDArray
 
 from clearsight.bands import LEVEL_BANDS, Level
-from clearsight.errors import EmptySourceError, ProductWarning
+from clearsight.errors import EmptySourceError, ProductError, ProductWarning
 from clearsight.evaluation.samples import Cause, FloatArray, LabelledSet, Sample, map_classes
 from clearsight.evaluation.sets._needs import needed
 
@@ -77,13 +77,18 @@ class CloudSEN12:
             raise EmptySourceError(f"{self.path} holds no patch of split={self.split!r}, {self.label_type!r}.")
         for number in chosen.sort_values("roi_id").index:
             row = table.loc[number]
-            layers = _parts(extra, str(row["tortilla:id"])) if extra is not None else {}
-            yield _sample(row, _parts(table, str(row["tortilla:id"])), layers, level=level, image_id=image_id)
+            layers = _parts(extra, row, int(number)) if extra is not None else {}
+            yield _sample(row, _parts(table, row, int(number)), layers, level=level, image_id=image_id)
 
 
-def _parts(table: Any, identifier: str) -> dict[str, str]:
-    """Paths of the layers of a patch, by their ids."""
-    place = int(np.flatnonzero((table["tortilla:id"] == identifier).to_numpy())[0])
+def _parts(table: Any, row: Any, number: int) -> dict[str, str]:
+    """Paths of the layers of a patch, by their ids; of the same row where the tables' ids differ."""
+    same = np.flatnonzero((table["tortilla:id"] == row["tortilla:id"]).to_numpy())
+    place = int(same[0]) if same.size else number
+    if place >= len(table) or str(table.iloc[place]["roi_id"]) != str(row["roi_id"]):
+        raise ProductError(
+            f"patch {row['tortilla:id']!r} is in one of the TACO files and missing in another; get all their parts."
+        )
     inner = table.read(place)
     return dict(zip(inner["tortilla:id"], inner["internal:subfile"], strict=True))
 

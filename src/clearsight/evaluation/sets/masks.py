@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import datetime
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from clearsight.evaluation.samples import Cause, LabelledSet, Sample, map_classe
 from clearsight.evaluation.sets._needs import needed
 
 _DATE: Final = re.compile(r"(?<!\d)(20\d{6})(?:T\d{6})?(?!\d)")
+_OFFSETS_FROM: Final = datetime.date(2022, 1, 25)
+"""First day of processing baseline 04.00."""
 _TILE: Final = re.compile(r"T(\d{2}[A-Z]{3})")
 
 
@@ -97,15 +100,19 @@ class Francis:
                 place=scene,
                 block=tile_in(scene),
                 surface=", ".join(tag for tag in self.surfaces if row.get(tag) == "1"),
+                pixel=20.0,
             )
 
 
 @dataclass(frozen=True)
 class KappaSet:
-    """``*.nc`` of 512 × 512 pixels at 10 m: a variable per band, and ``Label``.
+    """``*.nc`` of 512 × 512 pixels at 10 m: a variable per band, and ``Label``, as KappaZeta's ``cm-vsm`` writes them.
 
-    Labels: 0 missing, 1 clear, 2 cloud shadow, 3 semi-transparent cloud, 4 cloud, 5 missing. Bands are taken from
-    variables whose names end in the band's name; integers are digital numbers of 1/10000 unless they say their scale.
+    Labels: 0 missing, 1 clear, 2 cloud shadow, 3 semi-transparent cloud, 4 cloud, 5 missing. Bands are floats, digital
+    numbers divided by 65535; the variables' ``scaling_factor`` tells how much larger the pixels have been made, nothing
+    about values. Integers are digital numbers. Reflectance is 1/10000 of a digital number: products with an offset
+    (baseline 04.00, from 2022) are refused. The product's name stands in the attribute ``product_name``, or is the
+    file's.
     """
 
     path: Path
@@ -122,30 +129,30 @@ class KappaSet:
         meaning = {1: Cause.CLEAR, 2: Cause.SHADOW, 3: Cause.THIN, 4: Cause.THICK}
         for path in files:
             with h5py.File(path, "r") as file:
-                names = {str(name).lower(): str(name) for name in file}
-                if "label" not in names:
+                if "Label" not in file:
                     raise ProductError(f"{path} has no variable Label; it has {', '.join(file)}.")
-                found = {band: name for band in BANDS for name in file if str(name).upper().endswith(band)}
-                planes = [self._plane(file[name]) for name in found.values()]
-                labels = map_classes(np.asarray(file[names["label"]]).squeeze(), meaning)
-            yield Sample(
-                id=path.stem,
-                image=np.stack(planes),
-                bands=tuple(found),
-                level="L1C",
-                labels=labels,
-                date=date_in(path.stem),
-                place=path.stem,
-                block=tile_in(path.stem),
-            )
+                bands = tuple(band for band in BANDS if band in file)
+                planes = [self._plane(np.asarray(file[band]).squeeze()) for band in bands]
+                labels = map_classes(np.asarray(file["Label"]).squeeze(), meaning)
+                product = _text(file.attrs.get("product_name", "")) or path.stem
+            date = date_in(product if _DATE.search(product) else path.stem)
+            if date >= _OFFSETS_FROM:
+                raise ProductError(
+                    f"{path} is of {date}: from {_OFFSETS_FROM} on, digital numbers are 1000 too high, and the file "
+                    "doesn't say whether that was undone. Leave it out."
+                )
+            block = tile_in(path.stem if _TILE.search(path.stem) else product)
+            yield Sample(path.stem, np.stack(planes), bands, "L1C", labels, date, path.stem, block=block)
 
-    def _plane(self, variable: object) -> np.ndarray:
+    def _plane(self, values: np.ndarray) -> np.ndarray:
         """Reflectance of a band, NaN where it's 0."""
-        values = np.asarray(variable).squeeze()
-        facts = variable.attrs  # type: ignore[attr-defined]
-        usual = 1e-4 if values.dtype.kind in "iu" else 1.0
-        scale, offset = float(facts.get("scale_factor", usual)), float(facts.get("add_offset", 0.0))
-        return np.where(values == 0, np.nan, values * scale + offset).astype(np.float32)
+        numbers = values if values.dtype.kind in "iu" else values * 65535.0
+        return np.where(values == 0, np.nan, numbers / 10_000).astype(np.float32)
+
+
+def _text(value: object) -> str:
+    """An attribute of HDF5."""
+    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 @dataclass(frozen=True)
@@ -153,7 +160,9 @@ class ALCD:
     """Masks of whole scenes: ``*/PRODUCT/Classification/classification_map.tif``; products (SAFE) in ``products/``.
 
     Classes: 0 nodata, 1 not used, 2 low cloud, 3 high cloud, 4 cloud shadow, 5 land, 6 water, 7 snow. The masks come
-    without images: put the L1C products, folders or zips, into ``products`` beside ``Reference_dataset``.
+    without images: put the L1C products, folders or zips, into ``products`` beside ``Reference_dataset``. Products of
+    2016 have other names today than in the set: then the tile and the day decide, from the ``used_parameters.json``
+    beside the mask. A scene that stands in both of the set's folders is read once.
     """
 
     path: Path
@@ -161,28 +170,41 @@ class ALCD:
     licence: str = "CC-BY-4.0"
     citation: str = "Baetens, Desjardins & Hagolle 2019, doi:10.3390/rs11040433; data doi:10.5281/zenodo.1460961"
 
+    meaning: tuple[tuple[int, Cause], ...] = (
+        (2, Cause.THICK), (3, Cause.THIN), (4, Cause.SHADOW), (5, Cause.CLEAR), (6, Cause.WATER), (7, Cause.SNOW),
+    )  # fmt: skip
+
     def samples(self) -> Iterator[Sample]:
         """All scenes whose product is there, on the grid of their mask, by tile."""
-        maps = {
-            file.parents[1].name.removesuffix(".SAFE"): file
-            for file in sorted(self.path.rglob("Classification/classification_map.tif"))
-        }
-        if not maps:
+        scenes = {_scene(file): file for file in sorted(self.path.rglob("Classification/classification_map.tif"))}
+        if not scenes:
             raise EmptySourceError(f"{self.path} holds no */Classification/classification_map.tif.")
-        items = {item.id: item for item in clearsight.search(self.path / "products", collection="sentinel-2-l1c")}
-        here = sorted(maps.keys() & items.keys(), key=tile_in)
+        items = {
+            (str(item.properties["grid:code"]).removeprefix("MGRS-"), date_in(item.id)): item
+            for item in clearsight.search(self.path / "products", collection="sentinel-2-l1c")
+        }
+        here = sorted(scenes.keys() & items.keys())
         if not here:
-            raise EmptySourceError(f"{self.path / 'products'} holds no labelled product, such as {sorted(maps)[0]}.")
-        meaning = {
-            2: Cause.THICK, 3: Cause.THIN, 4: Cause.SHADOW, 5: Cause.CLEAR, 6: Cause.WATER, 7: Cause.SNOW,
-        }  # fmt: skip
-        for name in here:
-            with rasterio.open(maps[name]) as file:
-                labels, grid = map_classes(file.read(1), meaning), GeoBox.from_rio(file)
-            stack = clearsight.load([items[name]], geobox=grid)
+            tile, day = min(scenes)
+            raise EmptySourceError(f"{self.path / 'products'} holds no labelled product, such as of {tile} on {day}.")
+        for tile, day in here:
+            with rasterio.open(scenes[tile, day]) as file:
+                labels, grid = map_classes(file.read(1), dict(self.meaning)), GeoBox.from_rio(file)
+            item = items[tile, day]
+            stack = clearsight.load([item], geobox=grid)
             bands = tuple(band for band in BANDS if band in stack)
             image = np.stack([stack[band].values[0] for band in bands])
-            yield Sample(name, image, bands, "L1C", labels, date_in(name), tile_in(name))
+            yield Sample(item.id, image, bands, "L1C", labels, day, tile, pixel=abs(grid.resolution.x))
+
+
+def _scene(mask: Path) -> tuple[str, datetime.date]:
+    """Tile and day of a mask of ALCD's."""
+    facts = mask.with_name("used_parameters.json")
+    if facts.is_file():
+        told = json.loads(facts.read_text(encoding="utf-8"))
+        return str(told["tile"]), date_in(str(told["cloudy_date"]))
+    product = mask.parents[1].name
+    return tile_in(product), date_in(product)
 
 
 @dataclass(frozen=True)
