@@ -93,3 +93,20 @@ def test_b10_differs_from_scene_to_scene_as_in_real_ones() -> None:
     assert leak.max() > 0.003
     assert 0.002 < np.median(veil) < 0.012
     assert 0.05 < (veil > 0.015).mean() < 0.4
+
+
+def test_haze_is_where_dust_and_smoke_are() -> None:
+    """Medians by place, as sun photometers have them: clean in the south and high up, thick in the dust belt."""
+
+    def depths(latitude: float, month: int = 7, elevation: float = 0.0) -> np.ndarray:
+        date = datetime.date(2020, month, 15)
+        airs = [draw_air(rng_of(s), latitude=latitude, date=date, elevation=elevation) for s in range(400)]
+        return np.array([air.aot for air in airs])
+
+    europe, belt, south = depths(50), depths(18), depths(-45)
+    assert 0.08 < np.median(europe) < 0.16
+    assert np.median(belt) > 1.3 * np.median(europe) > 1.7 * np.median(south)
+    assert np.median(depths(42, 7)) > 1.2 * np.median(depths(42, 1))
+    assert np.median(depths(18, elevation=4.0)) < 0.4 * np.median(belt)
+    assert 0.02 < (europe > 0.4).mean() < 0.2
+    assert min(europe.min(), belt.min(), south.min()) >= 0.005

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from clearsight.errors import ArgumentError
 from clearsight.simulate.covers import FACTS, Cover
+from clearsight.simulate.ground import ground_reflectance
 from clearsight.simulate.layout import Habit, canvas_axes, cut, meander, mixed_pixels, to_canvas
+from clearsight.simulate.phenology import growth
 from clearsight.simulate.spectra import canopy, deep_water, library, snow, sun_glint, wetted
 from clearsight.simulate.surfaces import (
     KINDS,
@@ -24,7 +26,7 @@ from clearsight.simulate.surfaces import (
     surface_reflectance,
     terrain_light,
 )
-from clearsight.simulate.terrain import cast_shadow, direct_light, fractal
+from clearsight.simulate.terrain import cast_shadow, direct_light, exchange_light, fractal
 from clearsight.simulate.weather import Weather, sun_zenith, weather
 from clearsight.simulate.winter import lay_snow
 
@@ -387,3 +389,58 @@ def test_weather_remembers() -> None:
     grew = np.diff(snow_) > 0.02
     assert np.abs(np.diff(snow_)).max() < 0.5  # also from one year to the next
     assert (age[1:][grew] <= 1).all()
+
+
+def test_slopes_under_snow_light_each_other_up_and_dark_or_flat_ground_does_not() -> None:
+    rng = np.random.default_rng(2)
+    relief = 300 * fractal(rng, shape=(40, 40), slope=2.2, largest=30)
+    sun = {"pixel": 10.0, "sun_zenith": 55.0, "sun_azimuth": 150.0}
+
+    def gain(reflectance: float, elevation: np.ndarray) -> np.ndarray:
+        values = np.full((13, elevation.size), reflectance, dtype=np.float32)
+        exchange_light(values, elevation=elevation, **sun)
+        return values / np.float32(reflectance)
+
+    assert np.all(gain(0.9, np.zeros((40, 40), dtype=np.float32)) == 1.0)
+    white, dark = gain(0.9, relief), gain(0.03, relief)
+    assert white.min() >= 1.0
+    assert white.max() < 2.0
+    assert white.mean() > 1.03
+    assert np.allclose((white - 1.0) / 0.9, (dark - 1.0) / 0.03, atol=2e-3)
+
+
+def test_a_slope_that_faces_another_gets_what_the_cosine_law_leaves_to_the_ground() -> None:
+    """A V-shaped valley along the sun's azimuth: both sides have the same sun, and see (1 - cos) / 2 of ground."""
+    x = np.abs(np.arange(40, dtype=np.float32) - 19.5) * 10.0
+    valley = np.repeat(x[None], 40, axis=0)
+    values = np.full((13, 1600), 0.5, dtype=np.float32)
+    exchange_light(values, elevation=valley, pixel=10.0, sun_zenith=30.0, sun_azimuth=180.0)
+    slope = values.reshape(13, 40, 40)[:, 20, 5]
+    own = np.cos(np.pi / 4)  # of flat ground's sun, per area of slope
+    assert np.allclose(slope, 0.5 * (1 + 0.5 * (1 - np.cos(np.pi / 4)) / 2 / own), rtol=1e-3)
+
+
+def test_reservoirs_are_drawn_down_to_a_bare_rim_but_not_dry() -> None:
+    dammed, bare = 0, []
+    for seed in range(30):
+        place = make_surface("lake", shape=(48, 48), seed=seed, latitude=40)
+        deep = [pool.swing > 0.6 for pool in place.pools]
+        if not any(deep):
+            continue
+        dammed += 1
+        shares = [surface_cover(place, date=SUMMER + datetime.timedelta(days=61 * m))["water"].mean() for m in range(6)]
+        assert max(shares) > 0.02
+        bare.append(max(shares) - min(shares))
+    assert dammed >= 3
+    assert np.median(bare) > 0.01
+
+
+def test_bushes_are_darker_under_a_low_sun() -> None:
+    place = make_surface("grassland", shape=(32, 32), seed=1, latitude=40)
+    today = weather("grassland", seed=1, latitude=40.0, date=SUMMER)
+    grown = growth(place.patches, seed=1, latitude=40.0, date=SUMMER, weather=today)
+    pixels = {"first": place.first.ravel(), "second": place.second.ravel(), "share": place.share.ravel()}
+    fields = {"fine": place.fine.ravel(), "coarse": place.coarse.ravel()}
+    high, low = (ground_reflectance(place.patches, grown, **pixels, **fields, sun_zenith=z) for z in (20.0, 70.0))
+    assert np.all(low <= high * (1 + 1e-5))
+    assert low[NIR].mean() < 0.97 * high[NIR].mean()
