@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Processes among which the tests' files are shared out.
+JOBS ?= 2
 
 .PHONY: demo test lint clean bench
 .DEFAULT_GOAL := test
@@ -20,7 +22,7 @@ test: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest
+	$(BIN)/pytest -n $(JOBS) --dist loadfile
 
 bench: $(VENV)/installed
 	$(BIN)/python bench/evaluate.py

@@ -15,24 +15,27 @@ hypothesis.settings.register_profile("here", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "here")
 
-_LINES = pytest.StashKey[list[str]]()
+_MEASURED = "measured"
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_LINES] = []
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if config.stash[_LINES]:
-        terminalreporter.section("measured")
-        for line in config.stash[_LINES]:
-            terminalreporter.write_line(line)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reports = [
+        each for found in terminalreporter.stats.values() for each in found if isinstance(each, pytest.TestReport)
+    ]
+    # Properties travel with the reports, so that lines come through from the processes of pytest-xdist too.
+    told = [
+        value for each in reports if each.when == "call" for name, value in each.user_properties if name == _MEASURED
+    ]
+    if told:
+        terminalreporter.section(_MEASURED)
+        for line in told:
+            terminalreporter.write_line(str(line))
 
 
 @pytest.fixture
 def report(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """Say something at the end of the test run, passed or failed."""
-    return request.config.stash[_LINES].append
+    return lambda line: request.node.user_properties.append((_MEASURED, line))
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,11 +14,12 @@ import xarray as xr
 
 import clearsight
 from clearsight.errors import ArgumentError
+from clearsight.evaluation.metrics import histogram, roc_area
 from clearsight.evaluation.peers import program
 from clearsight.evaluation.peers.own import Clearsight
 from clearsight.evaluation.peers.program import PeerError, Program
 from clearsight.evaluation.peers.registry import PEERS, peers, run_peer
-from clearsight.evaluation.samples import stack_of
+from clearsight.evaluation.samples import Cause, Sample, stack_of
 from clearsight.evaluation.worlds import World, make_place
 
 WORKER = """
@@ -119,22 +121,57 @@ def test_the_package_never_imports_a_peer() -> None:
     assert told.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("name", ["s2cloudless", "ukis-csmask"])
-def test_real_peers_keep_clear_ground_and_drop_thick_cloud(name: str) -> None:
-    """Only where their environments were made already, by ``make bench``: a test installs nothing."""
+def installed(name: str) -> Program:
+    """Only where the environment was made already, by ``make bench``: a test installs nothing."""
     peer = PEERS[name]
     assert isinstance(peer, Program)
     if not (peer.folder / "ready").exists():
         pytest.skip(f"the environment of {name} isn't made; run: make bench")
+    return peer
+
+
+def test_s2cloudless_keeps_clear_ground_and_drops_thick_cloud() -> None:
+    installed("s2cloudless")
     forest = {"B01": 0.12, "B02": 0.08, "B03": 0.07, "B04": 0.05, "B05": 0.09, "B06": 0.2, "B07": 0.24, "B08": 0.26,
               "B8A": 0.28, "B09": 0.1, "B10": 0.002, "B11": 0.13, "B12": 0.06}  # fmt: skip
-    frames = {band: np.full((2, 256, 256), value, np.float32) for band, value in forest.items()}
+    frames = {band: np.full((2, 64, 64), value, np.float32) for band, value in forest.items()}
     for band in forest:
         frames[band][1] = 0.02 if band == "B10" else 0.65
     stack = xr.Dataset({band: (("time", "y", "x"), values) for band, values in frames.items()})
-    found = run_peer(name, stack=stack, level="L1C")
+    found = run_peer("s2cloudless", stack=stack, level="L1C")
     clear, cloudy = found.usable.mean(("y", "x")).values
     assert clear > 0.9
-    if name == "s2cloudless":  # The other looks at shapes: an even white sheet is no cloud to it.
-        assert cloudy < 0.1
+    assert cloudy < 0.1
     assert found.seconds_per_megapixel > 0
+
+
+def obvious(*, pixels: int) -> list[tuple[Sample, ...]]:
+    """Held-out places with so many pixels of clear ground, and of thick cloud."""
+    found: list[tuple[Sample, ...]] = []
+    seen = dict.fromkeys((Cause.CLEAR, Cause.THICK), 0)
+    for number in range(17):
+        clip = make_place(World(frames=2, size=128), number)
+        counts = {cause: sum(int((sample.labels == cause).sum()) for sample in clip) for cause in seen}
+        if min(counts.values()):
+            found.append(clip)
+            seen = {cause: seen[cause] + counts[cause] for cause in seen}
+        if min(seen.values()) >= pixels:
+            return found
+    raise AssertionError(f"17 places show too little of {seen}")
+
+
+@pytest.mark.parametrize("name", ["s2cloudless", "ukis-csmask"])
+def test_more_is_clearer_on_obvious_clouds(name: str, report: Callable[[str], None]) -> None:
+    """Which way round a peer's scores are, by its ROC on held-out places: thick cloud against clear ground alone."""
+    installed(name)
+    labels, scores = [], []
+    for clip in obvious(pixels=10_000):
+        answer = run_peer(name, stack=stack_of(clip), level="L1C")
+        labels += [sample.labels for sample in clip]
+        scores += list(answer.score.values)
+        np.testing.assert_array_equal(answer.usable, answer.score >= PEERS[name].threshold)
+    told, said = np.stack(labels), np.stack(scores)
+    clear, thick = (histogram(said, told == cause) for cause in (Cause.CLEAR, Cause.THICK))
+    area = float(roc_area(clear, thick))
+    report(f"{name}: area under the ROC of clear ground against thick cloud {area:.3f}")
+    assert area > 0.8

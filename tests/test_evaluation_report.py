@@ -17,7 +17,7 @@ from scipy.stats import pearsonr, spearmanr
 
 from clearsight.errors import ArgumentError, ProductError
 from clearsight.evaluation.against import compare, joint_histograms
-from clearsight.evaluation.document import to_html, to_markdown
+from clearsight.evaluation.document import Text, to_html, to_markdown
 from clearsight.evaluation.metrics import BINS
 from clearsight.evaluation.peers.own import Layer
 from clearsight.evaluation.report import details, first_page
@@ -179,3 +179,36 @@ def test_places_scored_apart_make_the_same_report() -> None:
     assert told[0] == told[1]
     with pytest.raises(ArgumentError, match="parts is empty"):
         merged([])
+
+
+def test_the_first_page_says_what_not_to_trust_and_nothing_else(found: Evaluation) -> None:
+    summary = summarise(found)
+    score = summary["scores"]["clearsight cs"]
+    score["by_cause"] = {
+        "thick cloud": {"usable": False, "right": 0.2, "pixels": 1000},
+        "thin cloud": {"usable": False, "right": 0.8, "pixels": 1000},
+        "clear": {"usable": True, "right": 0.95, "pixels": 1000},
+    }
+    groups = {"roc_area": 0.9, "balanced_accuracy": 0.9, "images": 6, "places": 2}
+    score["by_surface"] = {
+        "salt": {**groups, "usable_kept": 0.5, "unusable_kept": 0.0},
+        "lake": {**groups, "usable_kept": None, "unusable_kept": 0.05},
+    }
+    score["by_season"] = {"winter": {**groups, "usable_kept": 0.97, "unusable_kept": 0.4}}
+    text = to_markdown(first_page(summary), images="images")
+    assert "Don't trust `cs` ≥ 0.60 on: thick cloud (20.0 % right); over salt (50.0 % right); in winter (60.0 %" in text
+    for line in (
+        "| thick cloud | dropped | 20.0 % | no |",
+        "| thin cloud | dropped | 80.0 % | with care |",
+        "| clear | kept | 95.0 % | good |",
+        "| salt | 50.0 % | 100.0 % | 6 of 2 | no |",
+        "| lake | – | 95.0 % | 6 of 2 | good |",
+        "| winter | 97.0 % | 60.0 % | 6 of 2 | no |",
+    ):
+        assert line in text
+    own = score["at"]["0.60"]
+    assert f"that keeps {100 * own['usable_kept']:.1f} % of the usable pixels" in text
+
+
+def test_code_in_paragraphs_is_marked_and_safe() -> None:
+    assert "<p>keep <code>cs</code> &gt; <code>&lt;1&gt;</code></p>" in to_html([Text("keep `cs` > `<1>`")], title="t")
