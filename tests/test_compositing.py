@@ -71,6 +71,22 @@ def median_over_time(
     return medians, count
 
 
+def test_bands_of_several_types_each_miss_their_own():
+    """Bands of one type are sorted together, also where only one of them has gaps of its own."""
+    shape = (9, 6, 7)
+    shown = np.random.default_rng(1).random(shape) < 0.7
+    kinds = ["uint16", "int16", "uint16", "uint8", "float32"]
+    bands = [
+        _random(8, shape, 0.3, low=-0.2) if kind == "float32" else _numbers(number, shape, kind, 3)
+        for number, kind in enumerate(kinds)
+    ]
+    nodata = [3, 3, None, 3, None]
+    medians, _ = median_over_time(bands, clear=shown, nodata=nodata)
+    for median, band, number in zip(medians, bands, nodata, strict=True):
+        expected = np.ma.median(_masked(band, shown, number).astype(np.float64), axis=0).filled(np.nan)
+        np.testing.assert_array_equal(median, expected.astype(np.float32))
+
+
 shapes = st.tuples(st.integers(1, 40), st.integers(1, 9), st.integers(1, 9))
 
 

@@ -125,14 +125,16 @@ def composed(*arrays: NDArray[Any], rules: Rules, workers: int = 1) -> tuple[NDA
         planes, picked = _METHODS[rules.method](block)
         everything = [*planes, *(_spreads(block) if rules.spread else ())]
         count[part] = count_of(block.missing)
-        few = count[part] < rules.minimum
+        few = np.flatnonzero(count[part] < rules.minimum)
         for whole, plane in zip(values, everything, strict=True):
-            whole[part] = np.where(few, np.float32(np.nan), plane)
+            whole[part] = plane
+            whole[part][few] = np.nan
         if picked is not None:
-            chosen[part] = np.where(few, np.int16(-1), picked)
+            chosen[part] = picked
+            chosen[part][few] = -1
 
-    # A median reads one band at a time; other methods hold all of them as float64.
-    at_once = frames if rules.method == "median" and not rules.spread else 4 * frames * bands
+    # A median holds the bands as they are; other methods also as float64, or more than once.
+    at_once = frames * bands if rules.method == "median" and not rules.spread else 4 * frames * bands
     in_blocks(work, pixels=pixels, frames=frames and at_once, workers=workers)
     results: list[NDArray[Any]] = [*values[:bands], count, *values[bands:]]
     return tuple(result.reshape(shape) for result in [*results, *([chosen] if rules.date else [])])

@@ -2,10 +2,10 @@
 
 Three ideas make it fast without a compiler. First, all is done on unsigned integers that order like the values: digital
 numbers as they are, float32 by its bits; integer minima and maxima are the cheapest instruction there is, and no float
-copy is made. Second, a sorting network (Batcher 1968, odd-even merge sort, doi:10.1145/1468075.1468121) compares whole
-planes of pixels in a fixed order, so that no decision depends on the data; comparators whose outcome can't reach the
-ranks that are needed are left out. Third, a pixel's missing values go to the top and to the bottom in turn, so that the
-middle of what is there lies in the middle of the planes, whatever the number that is missing.
+copy is made. Second, a sorting network compares whole planes of pixels in a fixed order, so that no decision depends on
+the data; comparators whose outcome can't reach the ranks that are needed are left out, and the pairwise network
+(Parberry 1992, Parallel Processing Letters 2, 205-211) leaves few. Third, a pixel's missing values go to the bottom and
+to the top in turn, so that the middle of what is there lies in the middle of the planes, however many are missing.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, TypeVar
 
@@ -25,11 +24,14 @@ Bools = NDArray[np.bool_]
 Keys = NDArray[np.unsignedinteger[Any]]
 _Number = TypeVar("_Number", bound=np.generic)
 
-_WORKSPACE: Final = 1 << 21
+_WORKSPACE: Final = 6 << 20
 """Values per block, measured: smaller blocks fit a nearer cache, but two threads then wait for each other's calls."""
 
 _SHORTEST: Final = 1024
 """Pixels per block at least; below, calling NumPy costs more than computing."""
+
+_TRIES: Final = 16
+"""Networks to choose from, about."""
 
 _MAGNITUDE: Final = np.uint32(0x7FFFFFFF)
 
@@ -86,15 +88,19 @@ def in_blocks(work: Callable[[slice, Room], None], *, pixels: int, frames: int, 
         Threads.
     """
     blocks = list(_blocks(pixels, frames)) if frames else []
+    # One iterator for all: a thread whose core is busy with something else takes fewer blocks.
+    left = iter(blocks)
 
-    def several(mine: list[slice]) -> None:
+    def several() -> None:
         room = Room()
-        for block in mine:
+        for block in left:
             work(block, room)
 
     with ThreadPoolExecutor(max(workers, 1)) as pool:
-        # list: an exception of a worker has to come out here
-        list(pool.map(several, [blocks[first::workers] for first in range(min(workers, len(blocks)))]))
+        tasks = [pool.submit(several) for _ in range(min(workers, len(blocks)))]
+    for task in tasks:
+        # an exception of a worker has to come out here
+        task.result()
 
 
 def missing_of(values: Sequence[NDArray[Any]], hidden: Bools | None, nodata: Sequence[float | None]) -> list[Bools]:
@@ -144,8 +150,8 @@ def count_of(missing: Sequence[Bools]) -> NDArray[np.uint16]:
     return count
 
 
-def medians_of(values: Sequence[NDArray[Any]], missing: Sequence[Bools], *, room: Room) -> Iterator[Floats]:
-    """Median of each band, one after the other.
+def medians_of(values: Sequence[NDArray[Any]], missing: Sequence[Bools], *, room: Room) -> list[Floats]:
+    """Median of each band.
 
     Parameters
     ----------
@@ -154,17 +160,17 @@ def medians_of(values: Sequence[NDArray[Any]], missing: Sequence[Bools], *, room
     room : Room
         Memory to work in.
 
-    Yields
-    ------
-    float32 array (pixel,)
+    Returns
+    -------
+    list of float32 arrays (pixel,)
         NaN without any value; for an even number the mean of the two in the middle, in float32.
     """
-    of, fence = None, None
-    for band, gaps in zip(values, missing, strict=True):
-        kind = _KEYS[band.dtype.name]
-        if fence is None or of != (id(gaps), kind):
-            of, fence = (id(gaps), kind), _fence(gaps, kind, room)
-        yield _median(band, fence, room)
+    medians: dict[int, Floats] = {}
+    for kind in dict.fromkeys(band.dtype for band in values):
+        alike = [number for number, band in enumerate(values) if band.dtype == kind]
+        planes = _medians([values[number] for number in alike], [missing[number] for number in alike], room)
+        medians.update(zip(alike, planes, strict=True))
+    return [medians[number] for number in range(len(values))]
 
 
 def percentiles_of(
@@ -207,62 +213,65 @@ def _between(below: NDArray[np.float64], above: NDArray[np.float64], share: NDAr
     return np.where(share < 0.5, below + step * share, above - step * (1 - share))
 
 
-@dataclass(frozen=True)
-class _Fence:
-    """What takes the place of missing values: of a pixel's first the top, of its second the bottom, and so on."""
-
-    there: NDArray[np.intp]
-    """Frames of which anything is there, (frame,)."""
-    keep: Keys
-    """Bits of these frames' values to keep: all, or none, (frame, pixel)."""
-    fill: Keys
-    """Bits to put in their place, (frame, pixel)."""
-    even: Keys
-    """All bits where the number of values is even, none where it is odd, (pixel,)."""
-    none: Bools
-    """Pixels without any, (pixel,)."""
-
-
-def _fence(gaps: Bools, kind: type[np.unsignedinteger[Any]], room: Room) -> _Fence:
-    there = np.flatnonzero(~gaps.all(axis=1))
-    shape = len(there), gaps.shape[1]
-    keep, fill = room.array("keep", shape, kind), room.array("fill", shape, kind)
-    # Bytes of all bits or none, widened by their sign: half the memory, and no slower step between the two types.
-    wide = np.dtype(f"i{keep.itemsize}")
-    odd, none = np.zeros(shape[1], np.int8), np.full(shape[1], -1, np.int8)
-    lost, bits = np.empty_like(odd), np.empty_like(odd)
-    # Plane by plane, so that a plane is still in the nearest cache when it is needed next.
-    for frame, kept, filled in zip(there, keep.view(wide), fill.view(wide), strict=True):
-        np.negative(gaps[frame].view(np.int8), out=lost)
-        np.bitwise_xor(odd, lost, out=odd)
-        np.bitwise_and(none, lost, out=none)
-        np.bitwise_and(odd, lost, out=bits)
-        np.copyto(filled, bits)
-        np.invert(lost, out=lost)
-        np.copyto(kept, lost)
-    parity: Keys = odd.astype(wide).view(kind)
-    return _Fence(there, keep, fill, parity if len(there) % 2 else ~parity, none != 0)
-
-
-def _median(values: NDArray[Any], fence: _Fence, room: Room) -> Floats:
-    frames, pixels = fence.keep.shape
+def _medians(values: Sequence[NDArray[Any]], missing: Sequence[Bools], room: Room) -> Floats:
+    """Medians of bands of one type, (band, pixel)."""
+    signed = any(_has_sign(band) for band in values)
+    keys, even, none = _spread_out(values, missing, signed=signed, room=room)
+    frames, bands, pixels = len(keys) - 1, len(values), values[0].shape[1]
     if not frames:
-        return np.full(pixels, np.nan, np.float32)
-    keys = room.array("keys", (frames + 1, pixels), fence.keep.dtype.type)
-    signed = _has_sign(values)
-    for key, frame, keep, fill in zip(keys, fence.there, fence.keep, fence.fill, strict=False):
-        np.bitwise_and(_to_keys(values[frame], keys.dtype, signed=signed), keep, out=key)
-        np.bitwise_or(key, fill, out=key)
-    # Of an odd number of frames, an even number of values leaves one missing more at the top than at the bottom.
-    lower, upper = max(frames // 2 - 1, 0), frames // 2
-    plane = _sort(keys, _network(frames, needed=frozenset((lower, upper))))
-    low, high = keys[plane[lower]], keys[plane[upper]]
-    single = low if frames % 2 == 0 else high
-    low, high = (single ^ ((single ^ end) & fence.even) for end in (low, high))
-    middle = _to_values(low, values.dtype, signed=signed) + _to_values(high, values.dtype, signed=signed)
-    middle *= np.float32(0.5)
-    np.copyto(middle, np.float32(np.nan), where=fence.none)
-    return middle
+        return np.full((bands, pixels), np.nan, np.float32)
+    # An odd number of values has its middle at one rank, whatever is missing; an even number also needs the one beside.
+    middle = frames // 2
+    beside = min(middle + 1, frames - 1) if frames % 2 else middle - 1
+    plane = _sort(keys.reshape(frames + 1, -1), _network(frames, needed=frozenset((middle, beside))))
+    one, other = keys[plane[middle]], keys[plane[beside]]
+    other = one ^ ((one ^ other) & even)
+    medians = np.add(*(_to_values(rank, values[0].dtype, signed=signed) for rank in (one, other)))
+    medians *= np.float32(0.5)
+    np.copyto(medians, np.float32(np.nan), where=none)
+    return medians
+
+
+def _spread_out(
+    values: Sequence[NDArray[Any]], missing: Sequence[Bools], *, signed: bool, room: Room
+) -> tuple[Keys, Keys, Bools]:
+    """Give keys in which a pixel's first missing value is at the bottom, its second at the top, and so on.
+
+    Frame by frame, so that what is missing is still in the nearest cache when each band needs it.
+
+    Returns
+    -------
+    unsigned array (frame + 1, band, pixel)
+        Without frames in which nothing is there; the last plane is room for ``_sort``.
+    unsigned array (band or 1, pixel)
+        All bits where the number of values is even, none where it is odd.
+    bool array (band or 1, pixel)
+        Where there is no value.
+    """
+    kinds = list({id(gaps): gaps for gaps in missing}.values())
+    kind_of = [next(number for number, kind in enumerate(kinds) if kind is gaps) for gaps in missing]
+    there = np.flatnonzero(~np.logical_and.reduce([kind.all(axis=1) for kind in kinds]))
+    shape = len(kinds), values[0].shape[1]
+    keys = room.array("keys", (len(there) + 1, len(values), shape[1]), _KEYS[values[0].dtype.name])
+    # Bytes of all bits or none, widened by their sign: no slower step between the two types.
+    wide = np.dtype(f"i{keys.itemsize}")
+    odd, none = np.zeros(shape, np.int8), np.full(shape, -1, np.int8)
+    narrow = np.empty((2, *shape), np.int8)
+    lost, sunk = both = room.array("lost", (2, *shape), wide.type)
+    for frame, planes in zip(there, keys, strict=False):
+        for number, kind in enumerate(kinds):
+            np.negative(kind[frame].view(np.int8), out=narrow[0, number])
+        np.bitwise_xor(odd, narrow[0], out=odd)
+        np.bitwise_and(odd, narrow[0], out=narrow[1])
+        np.bitwise_and(none, narrow[0], out=none)
+        np.copyto(both, narrow)
+        for plane, band, number in zip(planes, values, kind_of, strict=True):
+            np.bitwise_or(_to_keys(band[frame], keys.dtype, signed=signed), lost[number].view(keys.dtype), out=plane)
+        planes ^= (sunk if len(kinds) == 1 else sunk[kind_of]).view(keys.dtype)
+    even = (odd if len(there) % 2 else ~odd).astype(wide).view(keys.dtype)
+    if len(kinds) == 1:
+        return keys, even, none != 0
+    return keys, even[kind_of], none[kind_of] != 0
 
 
 def _blocks(pixels: int, frames: int) -> Iterator[slice]:
@@ -318,24 +327,43 @@ def _sort(keys: Keys, network: tuple[tuple[int, int, bool, bool], ...]) -> NDArr
 
 @lru_cache(maxsize=256)
 def _network(frames: int, *, needed: frozenset[int]) -> tuple[tuple[int, int, bool, bool], ...]:
-    """Comparators (low, high, keep the minimum, keep the maximum) that bring the ranks needed into their places."""
+    """Comparators (low, high, keep the minimum, keep the maximum) that bring the ranks needed into their places.
+
+    A network is for a power of two. Lines that are left out hold, as it were, the lowest and the highest values, and
+    stay where they are; how many lie below decides how much can be pruned, so that several numbers are tried.
+    """
+    lines = 1 << (frames - 1).bit_length()
+    whole = list(_pairwise(range(lines)))
+    spare = lines - frames
+    return min(
+        (
+            _pruned([(low - below, high - below) for low, high in whole], frames, needed)
+            for below in range(0, spare + 1, max(spare // _TRIES, 1))
+        ),
+        key=lambda network: sum(keep_low + keep_high for _, _, keep_low, keep_high in network),
+    )
+
+
+def _pruned(
+    pairs: list[tuple[int, int]], frames: int, needed: frozenset[int]
+) -> tuple[tuple[int, int, bool, bool], ...]:
     wanted, kept = set(needed), []
-    for low, high in reversed(list(_odd_even_merge_sort(frames))):
-        if low in wanted or high in wanted:
+    for low, high in reversed(pairs):
+        if low >= 0 and high < frames and (low in wanted or high in wanted):
             kept.append((low, high, low in wanted, high in wanted))
             wanted |= {low, high}
     return tuple(reversed(kept))
 
 
-def _odd_even_merge_sort(count: int) -> Iterator[tuple[int, int]]:
-    """Pairs to compare and exchange, in order; any ``count``, not only powers of two."""
-    run = 1
-    while run < count:
-        gap = run
-        while gap >= 1:
-            for start in range(gap % run, count - gap, 2 * gap):
-                for low in range(start, start + min(gap, count - start - gap)):
-                    if low // (2 * run) == (low + gap) // (2 * run):
-                        yield low, low + gap
-            gap //= 2
-        run *= 2
+def _pairwise(lines: range) -> Iterator[tuple[int, int]]:
+    """Pairs to compare and exchange, in order, for a number of lines that is a power of two."""
+    if len(lines) < 2:
+        return
+    low, high = lines[::2], lines[1::2]
+    yield from zip(low, high, strict=True)
+    yield from _pairwise(low)
+    yield from _pairwise(high)
+    gap = len(low) // 2
+    while gap:
+        yield from zip(high[:-gap], low[gap:], strict=True)
+        gap //= 2
