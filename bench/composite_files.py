@@ -1,12 +1,12 @@
 """Time and memory of a composite from files to a file, over an area that may be as large as a tile.
 
-    python bench/composite_files.py FOLDER [--side 10980] [--dates 20] [--distinct 5] [--kill]
+    python bench/composite_files.py FOLDER [--side 10980] [--dates 20] [--distinct 2] [--kill]
 
 The input, four bands and a score per date as COGs, is made once and stays in FOLDER: a place of 1098 pixels, laid side
-by side. Some dates have pixels of their own, the others refer to the same files, which are read and decoded again. With
-``--kill``
-the first attempt is killed outright after its first window, and the second has to go on from there. The last attempt
-asks for what is there already.
+by side. Some dates have pixels of their own, the others refer to the same files, which are read and decoded again: with
+two of them a tile takes about 1 GB on disk. Each attempt is a process of its own, whose highest use of memory is told;
+making the input isn't part of it. With ``--kill`` the first attempt is killed outright after its first window, and the
+second has to go on from there. The last attempt asks for what is there already.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from pathlib import Path
 import numpy as np
 import pystac
 import rasterio
+import rasterio.shutil
 from affine import Affine
 from scipy.ndimage import zoom
 
 from clearsight.mosaic import write_mosaic
-from clearsight.product import write_cog
 
 BANDS = ("B02", "B03", "B04", "B08")
 PLACE = 1098
@@ -75,13 +75,15 @@ def scores(path: Path, *, side: int, seed: int) -> None:
 
 
 def write(path: Path, plane: np.ndarray) -> None:
-    raw, part = path.with_suffix(".raw"), path.with_suffix(".part")
+    part = path.with_suffix(".part")
     profile = {"driver": "GTiff", "height": plane.shape[0], "width": plane.shape[1], "count": 1, "dtype": plane.dtype}
-    with rasterio.open(raw, "w", crs="EPSG:32633", transform=TRANSFORM, **profile) as file:
-        file.write(plane, 1)
-    write_cog(raw, part, overview_resampling="AVERAGE")
+    with rasterio.MemoryFile() as memory:
+        with rasterio.open(memory.name, "w", crs="EPSG:32633", transform=TRANSFORM, **profile) as file:
+            file.write(plane, 1)
+        # No overviews, the quickest level: a composite reads the pixels themselves, and decoding costs the same.
+        fast = {"compress": "DEFLATE", "level": 1, "predictor": "YES", "blocksize": 512, "overviews": "NONE"}
+        rasterio.shutil.copy(memory.name, part, driver="COG", **fast)
     part.rename(path)
-    raw.unlink()
 
 
 def add(item: pystac.Item, band: str, path: Path, *, side: int, meaning: dict[str, float]) -> None:
@@ -90,19 +92,23 @@ def add(item: pystac.Item, band: str, path: Path, *, side: int, meaning: dict[st
 
 
 def run(folder: Path, *, side: int, dates: int, distinct: int) -> None:
+    """One attempt, in this process: what it costs, and what it found done."""
     items = make(folder, side=side, dates=dates, distinct=distinct)
+    found = finished(folder)
     before = resource.getrusage(resource.RUSAGE_SELF)
     started = time.perf_counter()
-    windows: list[tuple[float, int]] = []
-    write_mosaic(items, folder / "composite.tif", progress=lambda done, total, _: windows.append((time.time(), total)))
+    windows: list[int] = []
+    mosaic = write_mosaic(items, folder / "composite.tif", progress=lambda done, total, _: windows.append(total))
     after = resource.getrusage(resource.RUSAGE_SELF)
     print(
         json.dumps(
             {
+                "made": mosaic.made,
                 "clock_s": round(time.perf_counter() - started, 1),
                 "own_s": round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 1),
                 "peak_mb_of_the_process": round(after.ru_maxrss / 1024),
-                "windows": windows[-1][1] if windows else 0,
+                "windows": windows[-1] if windows else 0,
+                "windows_found_done": found,
             }
         )
     )
@@ -117,17 +123,22 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--side", type=int, default=10980)
     parser.add_argument("--dates", type=int, default=20)
-    parser.add_argument("--distinct", type=int, default=5)
+    parser.add_argument("--distinct", type=int, default=2)
     parser.add_argument("--kill", action="store_true")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
         run(options.folder, side=options.side, dates=options.dates, distinct=options.distinct)
         return
+    started = time.perf_counter()
     make(options.folder, side=options.side, dates=options.dates, distinct=options.distinct)
+    size = sum(path.stat().st_size for path in options.folder.glob("*_*.tif")) / 1e6
+    print(f"input: {size:.0f} MB on disk, made in {time.perf_counter() - started:.0f} s", flush=True)
     again = [sys.executable, __file__, str(options.folder), "--child"]
     again += ["--side", str(options.side), "--dates", str(options.dates), "--distinct", str(options.distinct)]
-    print(f"{options.dates} dates x {len(BANDS)} bands x {options.side} x {options.side}, from COGs to a COG")
+    print(
+        f"{options.dates} dates x {len(BANDS)} bands x {options.side} x {options.side}, from COGs to a COG", flush=True
+    )
     if options.kill:
         # In a process of its own: making the input takes more memory than the composite.
         child = subprocess.Popen(again)
@@ -135,7 +146,7 @@ def main() -> None:
             time.sleep(0.05)
         os.kill(child.pid, signal.SIGKILL)
         child.wait()
-        print(f"killed with {finished(options.folder)} windows finished; once more:")
+        print(f"killed with {finished(options.folder)} windows finished; once more:", flush=True)
     for _ in range(2):
         subprocess.run(again, check=True)
 
