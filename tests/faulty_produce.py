@@ -32,7 +32,7 @@ def run(
 
     Faults: "kill", "ENOSPC", "EACCES"; "limit": no file may grow beyond ``at`` bytes, GDAL's own included.
     """
-    _subtiles.side_for = lambda frames: 64
+    _subtiles.side_for = lambda frames, **_: 64
     count = 0
 
     def watch(event: str, arguments: tuple[object, ...]) -> None:

@@ -91,7 +91,7 @@ def test_files_hold_the_scores_of_the_whole_series(learned, items):
 
 @pytest.mark.parametrize(("whole", "model"), [("made", PROJECTION), ("learned", None)])
 def test_sub_tiles_change_nothing(whole, model, items, tmp_path, monkeypatch, request):
-    monkeypatch.setattr(_subtiles, "side_for", lambda frames: 64)
+    monkeypatch.setattr(_subtiles, "side_for", lambda frames, **_: 64)
     archive.produce(items, tmp_path, model=model)
     assert _cogs(tmp_path) == _cogs(request.getfixturevalue(whole)[0])
 
@@ -119,7 +119,7 @@ def test_no_context_fraction_counts_the_sub_tiles_without(items, tmp_path, monke
     # The second date was seen in the upper half of the grid only: the lower half of the first has no context.
     half = image(1)
     half[:, SHAPE[0] // 2 :] = 0
-    monkeypatch.setattr(_subtiles, "side_for", lambda frames: SHAPE[0] // 2)
+    monkeypatch.setattr(_subtiles, "side_for", lambda frames, **_: SHAPE[0] // 2)
     first, second = produce([items[0], make_item(tmp_path, 1, numbers=half)], tmp_path / "half").written
     assert first.properties["NO_CONTEXT_FRACTION"] == pytest.approx(0.5)
     assert second.properties["NO_CONTEXT_FRACTION"] == 0

@@ -38,7 +38,7 @@ def cluster():
 
 @pytest.fixture(autouse=True)
 def small_pieces(monkeypatch):
-    monkeypatch.setattr(_subtiles, "side_for", lambda frames: 64)
+    monkeypatch.setattr(_subtiles, "side_for", lambda frames, **_: 64)
 
 
 def scores(root: Path) -> dict[str, bytes]:

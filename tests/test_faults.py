@@ -109,7 +109,7 @@ def complete(items, root, *, model: str = PROJECTION) -> None:
 
 @pytest.fixture(autouse=True)
 def small_pieces(monkeypatch):
-    monkeypatch.setattr(_subtiles, "side_for", lambda frames: 64)
+    monkeypatch.setattr(_subtiles, "side_for", lambda frames, **_: 64)
 
 
 def kill_points(seed: int, many: int) -> list[float]:

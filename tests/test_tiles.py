@@ -35,11 +35,16 @@ def test_halo_of_the_neighbourhood_gives_the_whole():
     np.testing.assert_allclose(parts, whole, atol=1e-12)
 
 
-@given(frames=st.integers(0, 5000))
-def test_side_keeps_memory_bounded(frames):
-    side = side_for(frames)
+@given(
+    frames=st.integers(0, 5000),
+    halo=st.sampled_from([3, 192]),
+    weight=st.tuples(st.floats(0, 500), st.floats(1, 200)),
+)
+def test_side_keeps_memory_bounded(frames, halo, weight):
+    side = side_for(frames, halo=halo, bytes_per_pixel=weight)
     assert 64 <= side <= LARGEST
-    assert side == 64 or side**2 * frames <= 16_000_000
+    assert side % 64 == 0
+    assert side == 64 or (side + 2 * halo) ** 2 * (weight[0] + weight[1] * frames) <= 2.2e9
 
 
 def test_wrong_sizes_are_named():

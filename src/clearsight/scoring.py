@@ -165,6 +165,20 @@ def reach(name: str | None = None) -> int:
     return projection.HALO if name == PROJECTION else model.HALO
 
 
+def appetite(name: str | None = None) -> tuple[float, float]:
+    """Bytes per pixel that scoring a window takes: whatever the number of frames, and for each of them.
+
+    Measured as the growth of the largest resident set with the size of the window and with the number of frames.
+
+    Examples
+    --------
+    >>> appetite("projection")
+    (0.0, 125.0)
+    """
+    # Learned: activations of one window; 13 bands as digital numbers, one of them as reflectance, scores.
+    return (0.0, 125.0) if name == PROJECTION else (320.0, 30.0)
+
+
 def version_of(name: str | None = None) -> str:
     """Name and version of a scorer, as MODEL_VERSION tells them; the projection scorer has the version of the code.
 

@@ -11,12 +11,12 @@ from clearsight.errors import ArgumentError
 Window = tuple[slice, slice]
 """Rows and columns."""
 
-LARGEST: Final = 1024
-"""Pixels along a side of a sub-tile at most: a block of Sentinel-2's JPEG 2000 images."""
+LARGEST: Final = 1536
+"""Pixels along a side of a sub-tile at most."""
 
 _STEP: Final = 64
-_PIXELS: Final = 16_000_000
-"""Pixels of all frames of a sub-tile together: 0.8 GB with thirteen bands in float32."""
+_BYTES: Final = 2_200_000_000
+"""What the arrays of a sub-tile may take, with its halo."""
 
 
 @dataclass(frozen=True)
@@ -38,15 +38,24 @@ class SubTile:
         return rows, cols
 
 
-def side_for(frames: int) -> int:
-    """Side of a sub-tile, in pixels, so that so many frames of it fit into memory.
+def side_for(frames: int, *, halo: int, bytes_per_pixel: tuple[float, float]) -> int:
+    """Side of a sub-tile, in pixels, so that so many frames of it fit into memory with its halo.
+
+    Parameters
+    ----------
+    frames : int
+    halo : int
+        Pixels around a sub-tile.
+    bytes_per_pixel : (float, float)
+        Whatever the number of frames, and for each of them.
 
     Examples
     --------
-    >>> side_for(10), side_for(100)
-    (1024, 384)
+    >>> [side_for(frames, halo=192, bytes_per_pixel=(320, 30)) for frames in (6, 30, 100)]
+    [1536, 896, 384]
     """
-    side = int((_PIXELS / max(frames, 1)) ** 0.5) // _STEP * _STEP
+    fixed, each = bytes_per_pixel
+    side = int((_BYTES / (fixed + each * max(frames, 1))) ** 0.5 - 2 * halo) // _STEP * _STEP
     return min(max(side, _STEP), LARGEST)
 
 
