@@ -1,6 +1,6 @@
 """How good are the scores? Everything that can be measured here, written to docs/evaluation.* and bench/results.
 
-    python bench/evaluate.py [--places 34] [--no-peers] [--data ../shared/data] [--out FOLDER] [--quick]
+    python bench/evaluate.py [--places 50] [--no-peers] [--data ../shared/data] [--out FOLDER] [--quick]
 
 Simulated places that nothing was trained on (seeds from 10 000 000), at L1C and at L2A, against the exact truth and
 beside other people's masks; and real series and images without labels, where the data are there. Peers run in
@@ -63,10 +63,10 @@ class Task:
 class Size:
     """How much is evaluated."""
 
-    places: int = 34
+    places: int = 50
     """Simulated at L1C, two of each kind; half as many at L2A."""
     frames: int = 6
-    side: int = 256
+    side: int = 192
     """Pixels of a simulated frame."""
     dates: int = 1000
     """Of a real series, at most."""
@@ -157,7 +157,8 @@ def clear_chips(folder: Path) -> dict[str, float]:
             toa = file["toa"]
         bands = {name: (("time", "y", "x"), toa[None, i]) for i, name in enumerate(BANDS)}
         day = str(facts["date"] or "2018-07-01")[:10]
-        stack = xr.Dataset(bands, coords={"time": np.array([day], dtype="datetime64[ns]")})
+        middles = {"x": facts["pixel_m"] * (np.arange(toa.shape[2]) + 0.5)}
+        stack = xr.Dataset(bands, coords={"time": np.array([day], dtype="datetime64[ns]"), **middles})
         cs = clearsight.score(stack).cs.values
         found[f"{facts['name']} ({facts['state']})"] = round(float((cs[np.isfinite(cs)] >= 0.6).mean()), 4)
     return found

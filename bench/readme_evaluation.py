@@ -28,8 +28,9 @@ def rows(numbers: Mapping[str, Any]) -> list[str]:
     head += ["real: kept", f"real: noise {NOISE_OF} (ours at as much)"] if masks else []
     names = dict.fromkeys((*l1c["scores"], *l2a["scores"], *(name for name in masks if name != "no mask")))
     lines = [
-        f"{l1c['places']} simulated places that no training has seen at L1C, {l2a['places']} others at L2A, six dates "
-        "each, every mask cut where its authors cut; in brackets 95 % intervals"
+        f"{l1c['places']} simulated places that no training has seen at L1C, {l2a['places']} others at L2A, "
+        f"{l1c['images'] // l1c['places']} dates each, every mask cut where its authors cut (they made theirs for real "
+        "scenes); in brackets 95 % intervals"
         + (f". Real, without labels: {real}, {series[real]['dates']} dates" if masks else "")
         + ". All of it, and which threshold to take for what: [docs/evaluation.md](docs/evaluation.md).",
         "",

@@ -201,9 +201,9 @@ def test_the_first_page_says_what_not_to_trust_and_nothing_else(found: Evaluatio
         "| thick cloud | dropped | 20.0 % | no |",
         "| thin cloud | dropped | 80.0 % | with care |",
         "| clear | kept | 95.0 % | good |",
-        "| salt | 50.0 % | 100.0 % | 6 of 2 | no |",
-        "| lake | – | 95.0 % | 6 of 2 | good |",
-        "| winter | 97.0 % | 60.0 % | 6 of 2 | no |",
+        "| salt | 50.0 % | 100.0 % | 6 (2) | no |",
+        "| lake | – | 95.0 % | 6 (2) | good |",
+        "| winter | 97.0 % | 60.0 % | 6 (2) | no |",
     ):
         assert line in text
     own = score["at"]["0.60"]

@@ -28,6 +28,21 @@ class Purpose:
     pixels contaminated. ``reach``: the highest threshold that loses at most ``limit`` of the usable pixels."""
     limit: float = 0.0
 
+    @property
+    def goal(self) -> str:
+        """The rule in words.
+
+        Examples
+        --------
+        >>> PURPOSES[1].goal
+        'at most 2 % of the kept pixels unusable'
+        """
+        return {
+            "balance": "most right on both sides",
+            "purity": f"at most {100 * self.limit:g} % of the kept pixels unusable",
+            "reach": f"at most {100 * self.limit:g} % of the usable pixels lost",
+        }[self.rule]
+
 
 PURPOSES: Final = (
     Purpose("composites, land cover", "a median forgives some leaks, and needs dates", "balance"),

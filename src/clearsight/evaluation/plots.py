@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,6 +32,8 @@ COLOURS: Final[dict[Cause, str]] = {
 }
 """Of the causes in pictures of truths."""
 
+_TITLE: Final = 16
+"""Letters of a title over a picture, before it goes on in the next line."""
 _BRIGHTEST: Final = 98.0
 """Percentile of a picture that is shown white: dark winters and bright snow are both seen."""
 
@@ -100,7 +103,7 @@ def worst_sheet(tiles: Sequence[Tile], *, start: int = 1) -> bytes:
             axis.set_xticks([])
             axis.set_yticks([])
     for axis, name in zip(grid[0], ["true colour", "truth", *names], strict=True):
-        axis.set_title("\n".join(name.rsplit(" ", 1)) if len(name) > 14 else name, fontsize=8)
+        axis.set_title(textwrap.fill(name, _TITLE), fontsize=8)
     _legend(figure, {int(cause) for tile in tiles for cause in np.unique(tile.labels)})
     return _png(figure, dpi=72)
 

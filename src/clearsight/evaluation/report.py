@@ -71,7 +71,8 @@ def _advised(name: str, advice: Sequence[Plain]) -> Table:
     rows = [
         (
             f"{each['purpose']} ({each['why']})",
-            f"{each['threshold']:.2f}{'' if each['reached'] else ' (the nearest; not enough)'}",
+            each["goal"],
+            f"{each['threshold']:.2f}{'' if each['reached'] else ' (the nearest; misses the goal)'}",
             _percent(each["lost"]),
             _percent(each["leaked"]),
             _percent(each["contaminated"]),
@@ -79,7 +80,7 @@ def _advised(name: str, advice: Sequence[Plain]) -> Table:
         for each in advice
     ]
     head = (
-        "what for", f"keep {name.removeprefix('clearsight ')} from", "of the usable pixels are lost",
+        "what for", "goal", f"keep {name.removeprefix('clearsight ')} from", "of the usable pixels are lost",
         "of the unusable pixels slip in", "of the kept pixels are unusable",
     )  # fmt: skip
     return Table(head, tuple(rows))
@@ -104,7 +105,8 @@ def _doubts(name: str, found: Plain) -> list[Part]:
         ),
         Text(
             f"Right: usable pixels that are kept, unusable ones that are dropped; the worse of the two counts. "
-            f"Good: {_percent(_GOOD)} or more. With care: {_percent(_WITH_CARE)} or more. All at {cut}."
+            f"Good: {_percent(_GOOD)} or more. With care: {_percent(_WITH_CARE)} or more. All at {cut}. "
+            "Where a line stands on few places, it is a hint, no more."
         ),
         _causes_trusted(found["by_cause"]),
     ]
@@ -125,12 +127,12 @@ def _groups_trusted(kind: str, groups: Mapping[str, Plain]) -> Table:
             group,
             _percent(each["usable_kept"]),
             _percent(None if each["unusable_kept"] is None else 1 - each["unusable_kept"]),
-            f"{each['images']} of {each['places']}",
+            f"{each['images']} ({each['places']})",
             _trust(_worse_side(each)),
         )
         for group, each in sorted(groups.items(), key=lambda entry: _worse_side(entry[1]))
     )
-    return Table((kind, "usable pixels kept", "unusable pixels dropped", "images of places", "trust"), rows)
+    return Table((kind, "usable pixels kept", "unusable pixels dropped", "images (places)", "trust"), rows)
 
 
 def _worse_side(group: Plain) -> float:
@@ -172,7 +174,7 @@ def details(summary: Plain, *, worst: Sequence[Tile] = (), prefix: str = "evalua
         ),
         _overall(scores),
     ]
-    parts += [Text(f"Not run: {name}. {why}.") for name, why in summary["left_out"].items()]
+    parts += [Text(f"{name} wasn't run: {why}.") for name, why in summary["left_out"].items()]
     parts += [
         Picture(curves(scores), "ROC, precision and recall, calibration", f"{prefix}_curves"),
         Heading("By threshold", 3),
@@ -244,6 +246,7 @@ def _by_group(scores: Mapping[str, Plain], key: str) -> Table:
     rows = [
         (group, *(_number(found[key].get(group, {}).get("balanced_accuracy")) for found in scores.values()))
         for group in groups
+        if any(found[key].get(group, {}).get("balanced_accuracy") is not None for found in scores.values())
     ]
     return Table((key.removeprefix("by_"), *scores), tuple(rows))
 

@@ -152,6 +152,7 @@ def _advice(advice: Advice) -> Plain:
     return {
         "purpose": advice.purpose.name,
         "why": advice.purpose.why,
+        "goal": advice.purpose.goal,
         "threshold": advice.threshold,
         "reached": advice.reached,
         "lost": _plain(advice.lost),
