@@ -1,18 +1,29 @@
-"""Where pieces are made: in this process, or by the workers of a Dask cluster. The bytes are the same."""
+"""Where tasks are done: in this process, or by the workers of a Dask cluster. The bytes are the same."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-from clearsight import _subtiles
-from clearsight._subtiles import BrokenItemsError, Piece
+from clearsight._subtiles import BrokenItemsError
 from clearsight.errors import ArgumentError, OptionalDependencyError, ProductError
 
-Run = Callable[[Sequence[Piece]], Iterator[Piece]]
-"""Makes pieces, and gives each when it is done, in any order."""
+
+class Task(Protocol):
+    """Something to do that needs nothing but its own facts and files."""
+
+    @property
+    def key(self) -> str:
+        """Its name: what a cluster's pages show."""
+
+    def do(self) -> None:
+        """Do it; nothing if it is done already."""
+
+
+Run = Callable[[Sequence[Task]], Iterator[Task]]
+"""Does tasks, and gives each when it is done, in any order."""
 
 LOCAL: Final = "local"
 
@@ -24,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 @contextmanager
 def runner(scheduler: str | None) -> Iterator[Run]:
-    """Give the means to make pieces.
+    """Give the means to do tasks.
 
     Parameters
     ----------
@@ -65,50 +76,43 @@ def runner(scheduler: str | None) -> Iterator[Run]:
         yield _on(client)
 
 
-def _here(pieces: Sequence[Piece]) -> Iterator[Piece]:
-    for piece in pieces:
-        _subtiles.make(piece)
-        yield piece
+def _here(tasks: Sequence[Task]) -> Iterator[Task]:
+    for task in tasks:
+        task.do()
+        yield task
 
 
 def _on(client: Any) -> Run:
-    def run(pieces: Sequence[Piece]) -> Iterator[Piece]:
+    def run(tasks: Sequence[Task]) -> Iterator[Task]:
         import distributed
 
-        waiting = {
-            client.submit(_make, piece, key=_key(piece), retries=_RETRIES, pure=False): piece for piece in pieces
-        }
+        waiting = {client.submit(_do, task, key=task.key, retries=_RETRIES, pure=False): task for task in tasks}
         broken: dict[str, str] = {}
         failed: list[str] = []
         for future in distributed.as_completed(list(waiting)):
-            piece = waiting[future]
+            task = waiting[future]
             if future.status == "finished":
                 # Items that can't be read come back as a value: no retry would mend them.
                 broken |= future.result()
-                yield piece
+                yield task
             else:
-                reason = f"{_key(piece)}: {future.exception()!r}"
+                reason = f"{task.key}: {future.exception()!r}"
                 _log.warning("gave up after %d attempts: %s", 1 + _RETRIES, reason)
                 failed.append(reason)
         if broken:
             raise BrokenItemsError(broken)
         if failed:
             raise ProductError(
-                f"{len(failed)} of {len(pieces)} tasks failed, {1 + _RETRIES} attempts each: {'; '.join(failed)}. "
+                f"{len(failed)} of {len(tasks)} tasks failed, {1 + _RETRIES} attempts each: {'; '.join(failed)}. "
                 "What is done is kept; run again to do the rest."
             )
 
     return run
 
 
-def _make(piece: Piece) -> dict[str, str]:
+def _do(task: Task) -> dict[str, str]:
     try:
-        _subtiles.make(piece)
+        task.do()
     except BrokenItemsError as error:
         return error.reasons
     return {}
-
-
-def _key(piece: Piece) -> str:
-    """Tile and its unfinished work, period, sub-tile: what a cluster's pages show of a task."""
-    return f"score-{piece.path.parent.parent.name}-{piece.path.parent.name}-{piece.path.stem}"

@@ -55,8 +55,15 @@ class Period:
     """All of them, sorted."""
     targets: tuple[Frame, ...]
     """Those whose scores are wanted; the others are context."""
-    context: Literal["before and after", "past", "none"]
-    """Which frames may serve a target as context."""
+    context: Literal["before and after", "past", "history", "none"]
+    """Which frames may serve a target as context; "history": those that a history has, some of them later."""
+    seen: int = 0
+    """How many frames a history has that stands for the others."""
+
+    @property
+    def context_frames(self) -> int:
+        """How many frames a target is compared with."""
+        return 0 if self.context == "none" else self.seen or len(self.frames) - 1
 
 
 def periods(frames: Sequence[Frame], *, mode: Mode, context: bool) -> list[Period]:
@@ -92,7 +99,7 @@ def reason_to_score(frame: Frame, period: Period, *, level: str, overwrite: bool
     if "CONTEXT_FRAMES" not in facts or period.context == "none":
         return None
     others = len(period.frames) - 1
-    past_only = facts["CONTEXT"] == "past" and period.context == "before and after"
+    past_only = facts["CONTEXT"] in ("past", "history") and period.context == "before and after"
     lacking = facts["NO_CONTEXT_FRACTION"] > 0 and not (
         facts["CONTEXT"] == "before and after" and period.context == "past"
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -42,7 +42,7 @@ from clearsight.product import (
     finish_scores,
     put_scores,
 )
-from clearsight.scoring import PROJECTION, Planes, asked, reach, score_window, version_of
+from clearsight.scoring import PROJECTION, Planes, appetite, asked, reach, score_window, version_of
 from clearsight.stack import load
 from clearsight.tiles import SubTile, side_for, split
 from clearsight.whole import whole_file
@@ -87,6 +87,15 @@ class Piece:
     """Bands that all frames have."""
     how: How
 
+    @property
+    def key(self) -> str:
+        """Tile and its unfinished work, period, sub-tile: what a cluster's pages show of the task."""
+        return f"score-{self.path.parent.parent.name}-{self.path.parent.name}-{self.path.stem}"
+
+    def do(self) -> None:
+        """`make`."""
+        make(self)
+
 
 class BrokenItemsError(Exception):
     """Items that can't be read, by id, with the reason: the tile has to be scored without them."""
@@ -102,15 +111,16 @@ def plan(wanted: Sequence[Period], frames: Sequence[Frame], *, root: Path, how: 
     Bands and grid are those of all frames of the tile, wanted now or not: a run that goes on where another was
     stopped must see what that one saw.
     """
-    bands = _common_bands(frames, how.level)
+    bands = common_bands(frames, how.level)
     geobox = output_grid([frame.item for frame in frames], bands=bands, resolution=how.resolution)
-    folder = root / WORK / ids.tile(frames[0].item) / _digest(bands, geobox, how)
+    folder = root / WORK / ids.tile(frames[0].item) / digest(bands, geobox, how)
     pieces = []
     # Sides and reach are multiples of what the corners of a learned model's windows have to be (`model.ALIGN`).
-    halo = reach(how.model)
+    halo, weight = reach(how.model), appetite(how.model)
     for period in wanted:
         name = _name(period)
-        for place in split((geobox.shape.y, geobox.shape.x), side=side_for(len(period.frames)), halo=halo):
+        side = side_for(len(period.frames), halo=halo, bytes_per_pixel=weight)
+        for place in split((geobox.shape.y, geobox.shape.x), side=side, halo=halo):
             path = folder / f"{name}-{place.core[0].start}-{place.core[1].start}.npz"
             pieces.append(Piece(path, period, place, geobox[place.outer], tuple(bands), how))
     return pieces, geobox
@@ -124,11 +134,15 @@ def make(piece: Piece) -> None:
     BrokenItemsError
         Items can't be read. Nothing was written.
     """
-    if _is_made(piece):
+    if is_made(piece):
         return
-    scores, indices = _score(piece)
+    write_piece(piece, *_score(piece))
+
+
+def write_piece(piece: Piece, scores: Planes, indices: Sequence[str], *, more: Mapping[str, Any] | None = None) -> None:
+    """Write the scores of a piece's core, whole or not at all; ``indices`` are those of the scores' frames."""
     # Arrays by frame: each is read on its own, when its image is put together.
-    arrays: dict[str, Any] = {}
+    arrays: dict[str, Any] = dict(more or {})
     for frame in piece.period.targets:
         number = indices.index(frame.index)
         arrays[frame.index] = np.stack([encode(plane[number]) for plane in (scores.cs, scores.cs_cdf)])
@@ -175,7 +189,7 @@ def _state(scores: Planes, number: int) -> int:
     return _WITHOUT if scores.alone[number][seen].mean() > 0.5 else _WITH_CONTEXT
 
 
-def _is_made(piece: Piece) -> bool:
+def is_made(piece: Piece) -> bool:
     """Is the file of a piece there, with all frames that are wanted now?"""
     if not piece.path.exists():
         return False
@@ -183,13 +197,13 @@ def _is_made(piece: Piece) -> bool:
         return {frame.index for frame in piece.period.targets} <= set(made.files)
 
 
-def _digest(bands: Sequence[str], geobox: GeoBox, how: How) -> str:
+def digest(bands: Sequence[str], geobox: GeoBox, how: How) -> str:
     """A name for what all scores of a run depend on: unfinished work of another kind must not be taken for this."""
     grid = [str(geobox.crs), list(geobox.affine), list(geobox.shape)]
-    return _hash([list(bands), grid, how.level, _fingerprint(how.model), clearsight.__version__])
+    return hash_of([list(bands), grid, how.level, fingerprint(how.model), clearsight.__version__])
 
 
-def _fingerprint(model: str) -> str:
+def fingerprint(model: str) -> str:
     """What a scorer is known by beside its version: two files may tell the same version and hold other weights."""
     version = version_of(model)  # says what is wrong with it
     if model == PROJECTION:
@@ -200,14 +214,14 @@ def _fingerprint(model: str) -> str:
 
 def _name(period: Period) -> str:
     """A name for the frames that are scored together."""
-    return _hash([[identity(frame) for frame in period.frames], period.context])
+    return hash_of([[identity(frame) for frame in period.frames], period.context])
 
 
-def _hash(facts: list[object]) -> str:
+def hash_of(facts: list[object]) -> str:
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 
-def _common_bands(frames: Sequence[Frame], level: Level) -> list[str]:
+def common_bands(frames: Sequence[Frame], level: Level) -> list[str]:
     """Bands that every frame has. Frames are compared with each other, so a band that one lacks helps none."""
     common, dropped = [], []
     for name in LEVEL_BANDS[level]:
@@ -274,7 +288,7 @@ def _publish(frame: Frame, raw: str, geobox: GeoBox, no_context: float, piece: P
         no_context=no_context,
         generated=datetime.now(UTC),
         context=period.context,
-        context_frames=0 if period.context == "none" else len(period.frames) - 1,
+        context_frames=period.context_frames,
     )
     item = write_item(score_item(frame.item, result), frame.path.with_suffix(".json"))
     if before is not None and before.path != target:

@@ -85,6 +85,12 @@ def sweep(root: Path, tile: str, *, keep: str = "") -> None:
                 (path.parent / stale).unlink(missing_ok=True)
 
 
+def clear_work(root: Path, tile: str) -> None:
+    """Remove the files of work that is done, when more of the same kind follows. The caller has the tile's lock."""
+    for path in (root / WORK / tile).glob("*/*"):
+        path.unlink(missing_ok=True)
+
+
 def _named(described: Path) -> set[str]:
     """Names of the files that an Item describes; every name if the Item can't be read."""
     try:

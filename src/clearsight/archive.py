@@ -10,20 +10,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pystac
+from odc.geo.geobox import GeoBox
 
 from clearsight import ids
 from clearsight._dask import Run, runner
+from clearsight._histories import Shelf, shelf_of, takings
+from clearsight._live import can_tell, plan_live
 from clearsight._mirror import Mirror
 from clearsight._objects import is_address
-from clearsight._periods import MODES, Frame, Mode, Period, periods, reason_to_score
-from clearsight._subtiles import BrokenItemsError, How, plan, publish
-from clearsight._work import alone, sweep
+from clearsight._periods import MODES, PAST, Frame, Mode, Period, periods, reason_to_score
+from clearsight._subtiles import BrokenItemsError, How, Piece, plan, publish
+from clearsight._work import alone, clear_work, sweep
 from clearsight.bands import LEVELS, REQUIRED_BANDS, Level
 from clearsight.catalog import held_item, product_path, update_collection
 from clearsight.coverage import record_missing
 from clearsight.errors import ArgumentError, ClearsightError, MissingBandError, OutputError
 from clearsight.progress import Progress, silent
-from clearsight.scoring import DEFAULT_MODEL
+from clearsight.scoring import DEFAULT_MODEL, PROJECTION
 
 _EMPTY = "it has no pixel with a value in every band; an empty score is never written"
 
@@ -73,6 +76,11 @@ class Options:
     mode: Mode = "backfill"
     """``"near-real-time"`` compares a frame only with those before it, at a cost that doesn't grow with their number;
     a backfill later makes such scores anew, with what came after."""
+    history: bool | None = None
+    """Keep a history of each place (clear reference, scores, frames seen), with which a new scene in near real time is
+    compared and ranked: one decoding, whatever was there before. By default near real time begins them (but for the
+    projection scorer, which can't use them), and a backfill brings up to date those that are there; True: a backfill
+    begins them, too; False: they are left alone. Up to 16 GB per tile."""
     scheduler: str | None = None
     """Address of a Dask scheduler whose workers see the same files; ``"local"`` for a cluster on this machine."""
     wait: float = 0
@@ -265,9 +273,8 @@ def _produce_tile(tile: str, frames: list[Frame], unusable: list[Failed], job: _
     failed: list[Failed] = []
     written: list[pystac.Item] = []
     while frames:
-        wanted = _wanted(periods(frames, mode=job.options.mode, context=job.options.context), job)
         try:
-            written, empty = _score_tile(wanted, frames, job) if wanted else ([], [])
+            empty = _score_tile(tile, frames, job, written)
         except BrokenItemsError as error:
             failed += [Failed(item_id, reason, tile) for item_id, reason in error.reasons.items()]
             frames = [frame for frame in frames if frame.item.id not in error.reasons]
@@ -284,6 +291,59 @@ def _produce_tile(tile: str, frames: list[Frame], unusable: list[Failed], job: _
     return Produced(tuple(written), tuple(skipped), tuple(failed))
 
 
+def _score_tile(tile: str, frames: Sequence[Frame], job: _Job, written: list[pystac.Item]) -> list[Failed]:
+    """Score what is wanted, and keep the histories; what is written is added to ``written``. Returns what is empty."""
+    wanted = _wanted(periods(frames, mode=job.options.mode, context=job.options.context), job)
+    shelf, is_live = _shelf(frames, job), job.options.mode == "near-real-time"
+    in_time = sorted(frames, key=lambda frame: (frame.date, frame.index))
+    empty: list[Failed] = []
+    if shelf is None or not is_live:
+        if wanted:
+            empty += _score_together(tile, wanted, plan(wanted, frames, root=job.root, how=job.how), job, written)
+    else:
+        # One scene after the other, for each is context of the next.
+        for period in sorted(wanted, key=lambda period: in_time.index(period.targets[0])):
+            (frame,) = period.targets
+            number = in_time.index(frame)
+            _take_in(shelf, in_time[max(number - PAST, 0) : number], job)
+            planned = _live_pieces(shelf, frame, job) or plan([period], frames, root=job.root, how=job.how)
+            empty += _score_together(tile, [period], planned, job, written)
+            _take_in(shelf, [frame], job, made=[piece.path for piece in planned[0]])
+            clear_work(job.root, tile)
+    if shelf is not None:
+        _take_in(shelf, in_time[-PAST:] if is_live else in_time, job, rebuild=not is_live)
+    return empty
+
+
+def _shelf(frames: Sequence[Frame], job: _Job) -> Shelf | None:
+    """The tile's histories, if they are to be kept."""
+    options = job.options
+    if options.history is False or not options.context:
+        return None
+    shelf = shelf_of(frames, root=job.root, how=job.how)
+    if options.history or shelf.is_begun:
+        return shelf
+    return shelf if options.mode == "near-real-time" and job.how.model != PROJECTION else None
+
+
+def _take_in(
+    shelf: Shelf, frames: Sequence[Frame], job: _Job, *, made: Sequence[Path] = (), rebuild: bool = False
+) -> None:
+    tasks = takings(shelf, frames, made=made, rebuild=rebuild)
+    for done, _ in enumerate(job.run(tasks), start=1):
+        job.progress(done, len(tasks), f"history of {shelf.tile}")
+
+
+def _live_pieces(shelf: Shelf, frame: Frame, job: _Job) -> tuple[Sequence[Piece], GeoBox] | None:
+    """Pieces of a scene that is compared with the histories, which have told what they know; None if they can't."""
+    if not can_tell(shelf, frame):
+        return None
+    tellings, pieces = plan_live(shelf, frame)
+    for done, _ in enumerate(job.run(tellings), start=1):
+        job.progress(done, len(tellings), f"reference of {shelf.tile}")
+    return pieces, shelf.geobox
+
+
 def _wanted(cut: Sequence[Period], job: _Job) -> list[Period]:
     """The periods in which there is something to score, with only that as targets."""
     wanted = []
@@ -298,23 +358,29 @@ def _wanted(cut: Sequence[Period], job: _Job) -> list[Period]:
     return wanted
 
 
-def _score_tile(wanted: Sequence[Period], frames: Sequence[Frame], job: _Job) -> tuple[list[pystac.Item], list[Failed]]:
+def _score_together(
+    tile: str,
+    wanted: Sequence[Period],
+    planned: tuple[Sequence[Piece], GeoBox],
+    job: _Job,
+    written: list[pystac.Item],
+) -> list[Failed]:
     """Make all pieces, then put them together, image by image."""
-    tile = ids.tile(frames[0].item)
-    pieces, geobox = plan(wanted, frames, root=job.root, how=job.how)
+    pieces, geobox = planned
     sweep(job.root, tile, keep=pieces[0].path.parent.name)
     steps, what = len(pieces) + sum(len(period.targets) for period in wanted), f"scoring {tile}"
     job.progress(0, steps, what)
     for done, _ in enumerate(job.run(pieces), start=1):
         job.progress(done, steps, what)
-    written, empty = [], []
+    made, empty = [], []
     for done, (frame, item) in enumerate(publish(pieces, geobox), start=len(pieces) + 1):
         job.progress(done, steps, what)
         if item is None:
             empty.append(Failed(frame.item.id, _EMPTY, tile))
         else:
-            written.append(item)
-    return sorted(written, key=lambda item: item.id), empty
+            made.append(item)
+    written += sorted(made, key=lambda item: item.id)
+    return empty
 
 
 def _left_alone(frames: Sequence[Frame]) -> tuple[list[Skipped], list[pystac.Item]]:

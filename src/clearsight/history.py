@@ -57,8 +57,8 @@ from clearsight.reference import FloatArray, Reference, recency, seasonal
 
 RESOLUTION: Final = 20
 """Metres."""
-_PLACES: Final = 2048
-"""Places that are worked on at once: what a processor's cache holds of them."""
+_PLACES: Final = 16_384
+"""Places that are worked on at once: few enough for the caches, enough to outweigh the calls."""
 MOST_FRAMES: Final = 6553
 """Frames that the histogram of scores can count: 45 years of every pass of two satellites."""
 
