@@ -24,7 +24,7 @@ SEASONS: Final = ("winter", "spring", "summer", "autumn")
 
 
 class Cause(IntEnum):
-    """What a labelled pixel is; 0 to 5 mean the same as in ``simulate.truth.CAUSES``."""
+    """What a labelled pixel is; 0 to 5 mean the same as in ``simulate.imaging.truth.CAUSES``."""
 
     CLEAR = 0
     THICK = 1

@@ -16,12 +16,19 @@ from clearsight.bands import BANDS, LEVEL_BANDS, Level
 from clearsight.errors import ArgumentError
 from clearsight.evaluation.samples import Cause, LabelArray, LabelledSet, Sample
 from clearsight.progress import Progress, silent
-from clearsight.simulate.air import Geometry
+from clearsight.simulate.air.state import Geometry
+from clearsight.simulate.cloud.sky import draw_sky
 from clearsight.simulate.draws import Setting, draw_air, draw_date, draw_setting, draw_sun
-from clearsight.simulate.render import Rendered, render
-from clearsight.simulate.sensor import Observation, observe, regrid
-from clearsight.simulate.sky import draw_sky
-from clearsight.simulate.surfaces import KINDS, Surface, make_surface, surface_cover, surface_reflectance, terrain_light
+from clearsight.simulate.imaging.render import Rendered, render
+from clearsight.simulate.imaging.sensor import Observation, observe, regrid
+from clearsight.simulate.places.surfaces import (
+    KINDS,
+    Surface,
+    make_surface,
+    surface_cover,
+    surface_reflectance,
+    terrain_light,
+)
 
 FIRST_SEED: Final = 10_000_000
 _HAZE_DEPTH: Final = 0.1

@@ -4,8 +4,10 @@ import os
 import sys
 import time
 import warnings
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 NAMES = {"B02": "blue", "B03": "green", "B04": "red", "B08": "nir", "B11": "swir16", "B12": "swir22"}
 SIDE = 256
@@ -22,7 +24,7 @@ def main(frames: str, answer: str) -> None:
     open_once(mask.onnxruntime)
     said = listen(mask)
     here = [name for name in NAMES if name in names]
-    facts = {"band_order": [NAMES[name] for name in here], "product_level": level, "invalid_buffer": 1}
+    facts: dict[str, Any] = {"band_order": [NAMES[name] for name in here], "product_level": level, "invalid_buffer": 1}
     facts["intra_op_num_threads"] = int(os.environ.get("OMP_NUM_THREADS", "0"))
     # Loading the model isn't scoring: it is done before the clock runs.
     mask.CSmask(np.full((SIDE, SIDE, len(here)), 0.1, dtype=np.float32), **facts)
@@ -39,17 +41,18 @@ def main(frames: str, answer: str) -> None:
     np.savez(answer, score=np.stack(scores).astype(np.float32), seconds=np.array(seconds))
 
 
-def clearness(shares: np.ndarray) -> np.ndarray:
+def clearness(shares: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Score of 0.5 or more where the class with the largest share is 0, neither cloud (1) nor shadow (2)."""
     clear, worst = shares[..., 0], shares[..., 1:].max(-1)
-    return clear / np.maximum(clear + worst, 1e-9)
+    return np.asarray(clear / np.maximum(clear + worst, 1e-9), dtype=np.float32)
 
 
-def listen(mask) -> list:
-    """Keep the shares of the classes, which its mask is made of: the list that is returned grows with each image."""
-    said, put_together = [], mask.untile_array
+def listen(mask: Any) -> list[npt.NDArray[np.float32]]:
+    """Hear the shares of the classes, which its mask is made of: they are in the list after each image."""
+    said: list[npt.NDArray[np.float32]] = []
+    put_together = mask.untile_array
 
-    def listening(*args, **kwargs):
+    def listening(*args: Any, **kwargs: Any) -> Any:
         said[:] = [put_together(*args, **kwargs)]
         return said[0]
 
@@ -57,11 +60,12 @@ def listen(mask) -> list:
     return said
 
 
-def open_once(runtime) -> None:
+def open_once(runtime: Any) -> None:
     """It would load its model anew for each image."""
-    opened, load = {}, runtime.InferenceSession
+    opened: dict[str, Any] = {}
+    load = runtime.InferenceSession
 
-    def session(path, **settings):
+    def session(path: str, **settings: Any) -> Any:
         if path not in opened:
             opened[path] = load(path, **settings)
         return opened[path]
