@@ -27,11 +27,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearsight.bands import BANDS
-from clearsight.simulate.atmosphere import coefficients, to_toa
-from clearsight.simulate.covers import Cover
+from clearsight.simulate.air.atmosphere import coefficients, to_toa
 from clearsight.simulate.draws import draw_air, draw_sun
-from clearsight.simulate.sensor import observe, regrid
-from clearsight.simulate.surfaces import make_surface, surface_cover, surface_reflectance, terrain_light
+from clearsight.simulate.ground.covers import Cover
+from clearsight.simulate.imaging.sensor import observe, regrid
+from clearsight.simulate.places.surfaces import make_surface, surface_cover, surface_reflectance, terrain_light
 
 Array = NDArray[np.float32]
 

@@ -18,13 +18,13 @@ import numpy as np
 import rasterio
 from numpy.typing import NDArray
 
-from clearsight.simulate.air import Geometry
-from clearsight.simulate.clouds import make_clouds
+from clearsight.simulate.air.state import Geometry
+from clearsight.simulate.cloud.fields import make_clouds
+from clearsight.simulate.cloud.sky import Sky
 from clearsight.simulate.draws import draw_air
-from clearsight.simulate.render import render
-from clearsight.simulate.sensor import observe, regrid
-from clearsight.simulate.sky import Sky
-from clearsight.simulate.surfaces import make_surface, surface_reflectance, terrain_light
+from clearsight.simulate.imaging.render import render
+from clearsight.simulate.imaging.sensor import observe, regrid
+from clearsight.simulate.places.surfaces import make_surface, surface_reflectance, terrain_light
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt

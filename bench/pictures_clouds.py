@@ -17,14 +17,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from clearsight.simulate.atmosphere import Geometry
-from clearsight.simulate.clouds import KINDS, make_clouds
+from clearsight.simulate.air.atmosphere import Geometry
+from clearsight.simulate.cloud.fields import KINDS, make_clouds
+from clearsight.simulate.cloud.sky import Sky
 from clearsight.simulate.draws import draw_air
-from clearsight.simulate.render import render
-from clearsight.simulate.sensor import observe, regrid
-from clearsight.simulate.sky import Sky
-from clearsight.simulate.surfaces import make_surface, surface_reflectance, terrain_light
-from clearsight.simulate.truth import CAUSES
+from clearsight.simulate.imaging.render import render
+from clearsight.simulate.imaging.sensor import observe, regrid
+from clearsight.simulate.imaging.truth import CAUSES
+from clearsight.simulate.places.surfaces import make_surface, surface_reflectance, terrain_light
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt

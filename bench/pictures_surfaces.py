@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from clearsight.simulate.surfaces import KINDS, make_surface, surface_reflectance, terrain_light
-from clearsight.simulate.weather import sun_zenith
+from clearsight.simulate.ground.weather import sun_zenith
+from clearsight.simulate.places.surfaces import KINDS, make_surface, surface_reflectance, terrain_light
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt

@@ -34,13 +34,13 @@ import numpy as np
 
 from clear_spectra import compare as compare_clear
 from clearsight.bands import BANDS
-from clearsight.simulate.air import Air
-from clearsight.simulate.clouds import CloudLayer, make_clouds
+from clearsight.simulate.air.state import Air
+from clearsight.simulate.cloud.fields import CloudLayer, make_clouds
+from clearsight.simulate.cloud.sky import Sky, draw_sky
 from clearsight.simulate.draws import draw_air, draw_date, draw_setting, draw_sun
-from clearsight.simulate.render import Rendered, render
-from clearsight.simulate.sensor import observe, regrid
-from clearsight.simulate.sky import Sky, draw_sky
-from clearsight.simulate.surfaces import KINDS, Surface, make_surface, surface_reflectance, terrain_light
+from clearsight.simulate.imaging.render import Rendered, render
+from clearsight.simulate.imaging.sensor import observe, regrid
+from clearsight.simulate.places.surfaces import KINDS, Surface, make_surface, surface_reflectance, terrain_light
 
 CLASSES = ("clear", "water", "shadow", "cirrus", "cloud", "snow")
 FEATURES = ("B03", "B09-B01", "B10/B02", "B12", "B02/B8A")

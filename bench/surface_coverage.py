@@ -33,9 +33,9 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from clearsight.bands import BANDS
-from clearsight.simulate.atmosphere import Coefficients, Geometry, coefficients, to_toa
+from clearsight.simulate.air.atmosphere import Coefficients, Geometry, coefficients, to_toa
 from clearsight.simulate.draws import draw_air, draw_date, draw_setting, draw_sun
-from clearsight.simulate.surfaces import KINDS, make_surface, surface_cover, surface_reflectance, terrain_light
+from clearsight.simulate.places.surfaces import KINDS, make_surface, surface_cover, surface_reflectance, terrain_light
 
 CLASSES = ("clear", "water", "snow")
 MIX = (*KINDS, *("mountain", "snow") * 4, "grassland", "desert", "sea", "lake", "desert", "coast", "sea", "dunes")

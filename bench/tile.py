@@ -27,7 +27,7 @@ import rasterio
 
 from clearsight import _subtiles, cdf, projection
 from clearsight.archive import produce
-from clearsight.simulate.site import simulate
+from clearsight.simulate.product.site import simulate
 from clearsight.sources import search
 
 STAGES: list[tuple[str, ModuleType, str]] = [

@@ -17,7 +17,7 @@ from scipy.stats import spearmanr
 import clearsight
 from clearsight.demo import Demo
 from clearsight.product import read_scores
-from clearsight.simulate.truth import CAUSES
+from clearsight.simulate.imaging.truth import CAUSES
 
 
 def truth_of(season: Demo, index: str) -> tuple[np.ndarray, np.ndarray]:

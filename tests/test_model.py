@@ -11,12 +11,12 @@ from clearsight.bands import BANDS
 from clearsight.errors import ModelError
 from clearsight.model import CAUSES, View, conditions, load_model
 from clearsight.passes import score_frames
-from clearsight.simulate.air import Air, Geometry
-from clearsight.simulate.clouds import make_clouds
-from clearsight.simulate.render import Rendered, render
-from clearsight.simulate.sensor import observe, regrid
-from clearsight.simulate.sky import Sky
-from clearsight.simulate.surfaces import make_surface, surface_reflectance
+from clearsight.simulate.air.state import Air, Geometry
+from clearsight.simulate.cloud.fields import make_clouds
+from clearsight.simulate.cloud.sky import Sky
+from clearsight.simulate.imaging.render import Rendered, render
+from clearsight.simulate.imaging.sensor import observe, regrid
+from clearsight.simulate.places.surfaces import make_surface, surface_reflectance
 
 SERIES = Path(__file__).parents[2] / "shared" / "data" / "l1c_series" / "slovenia_33T_10dates.npz"
 SIZE = 192

@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 
 from clearsight.bands import BANDS
 from clearsight.errors import ArgumentError
-from clearsight.simulate.air import AEROSOLS, PLATFORMS, Air, Geometry, part_above, vapour_share
-from clearsight.simulate.atmosphere import (
+from clearsight.simulate.air.atmosphere import (
     Coefficients,
     above,
     coefficients,
@@ -25,6 +24,7 @@ from clearsight.simulate.atmosphere import (
     to_toa,
     vapour_depth,
 )
+from clearsight.simulate.air.state import AEROSOLS, PLATFORMS, Air, Geometry, part_above, vapour_share
 
 REAL = Path(__file__).parents[2] / "shared" / "data"
 NAMES = list(BANDS)

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from clearsight.errors import ArgumentError
-from clearsight.simulate.clouds import KINDS, CloudLayer, make_clouds
-from clearsight.simulate.noise import noise
-from clearsight.simulate.shadows import STRAIGHT, displacement, seen_from, slant_depth, slices, window
-from clearsight.simulate.sky import _draw_cover, draw_sky
+from clearsight.simulate.cloud.fields import KINDS, CloudLayer, make_clouds
+from clearsight.simulate.cloud.noise import noise
+from clearsight.simulate.cloud.sky import _draw_cover, draw_sky
+from clearsight.simulate.imaging.shadows import STRAIGHT, displacement, seen_from, slant_depth, slices, window
 
 SHAPE = (48, 56)
 

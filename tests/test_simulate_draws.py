@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clearsight.simulate.draws import LOWEST_SUN, Setting, draw_air, draw_date, draw_setting, draw_sun
-from clearsight.simulate.surfaces import KINDS
-from clearsight.simulate.weather import season, sun_zenith
+from clearsight.simulate.ground.weather import season, sun_zenith
+from clearsight.simulate.places.surfaces import KINDS
 
 
 def rng_of(seed: int) -> np.random.Generator:

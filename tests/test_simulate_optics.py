@@ -14,9 +14,9 @@ from scipy.interpolate import PchipInterpolator
 
 from clearsight.bands import BANDS
 from clearsight.errors import ArgumentError
-from clearsight.simulate.air import Air, Geometry
-from clearsight.simulate.atmosphere import above, to_toa, vapour_depth
-from clearsight.simulate.optics import (
+from clearsight.simulate.air.atmosphere import above, to_toa, vapour_depth
+from clearsight.simulate.air.state import Air, Geometry
+from clearsight.simulate.cloud.optics import (
     MAX_OPTICAL_DEPTH,
     PHASES,
     RADIUS_RANGE,

@@ -24,9 +24,9 @@ from rasterio.warp import transform as reproject
 import clearsight
 from clearsight.bands import BANDS, LEVEL_BANDS, harmonise
 from clearsight.errors import ArgumentError, OutputError
-from clearsight.simulate import products
-from clearsight.simulate.orbit import across_track, detector_number, overpass, sun_position, view_angles
-from clearsight.simulate.products import Product, digital_numbers, write_product
+from clearsight.simulate.imaging.orbit import across_track, detector_number, overpass, sun_position, view_angles
+from clearsight.simulate.product import products
+from clearsight.simulate.product.products import Product, digital_numbers, write_product
 
 REAL = Path(__file__).parents[2] / "shared" / "data" / "safe_metadata"
 SHAPE = (144, 192)

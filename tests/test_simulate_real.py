@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clearsight.errors import ArgumentError, EmptySourceError
-from clearsight.simulate.air import Air, Geometry
-from clearsight.simulate.atmosphere import coefficients, to_toa
-from clearsight.simulate.real import clear_chips, ground_of, real_surfaces
-from clearsight.simulate.surfaces import surface_from_reflectance, surface_reflectance
+from clearsight.simulate.air.atmosphere import coefficients, to_toa
+from clearsight.simulate.air.state import Air, Geometry
+from clearsight.simulate.places.real import clear_chips, ground_of, real_surfaces
+from clearsight.simulate.places.surfaces import surface_from_reflectance, surface_reflectance
 
 CHIPS = Path(__file__).parents[2] / "shared" / "data" / "l1c_chips"
 WITH_CHIPS = pytest.mark.skipif(not CHIPS.is_dir(), reason="the real chips aren't at hand")

@@ -13,11 +13,11 @@ from scipy import ndimage
 
 from clearsight.bands import BANDS
 from clearsight.errors import ArgumentError
-from clearsight.simulate.atmosphere import Air, Geometry, coefficients, to_surface
-from clearsight.simulate.clouds import KINDS, CloudLayer, make_clouds
-from clearsight.simulate.render import render
-from clearsight.simulate.sky import Sky, draw_sky
-from clearsight.simulate.truth import CAUSES, quality
+from clearsight.simulate.air.atmosphere import Air, Geometry, coefficients, to_surface
+from clearsight.simulate.cloud.fields import KINDS, CloudLayer, make_clouds
+from clearsight.simulate.cloud.sky import Sky, draw_sky
+from clearsight.simulate.imaging.render import render
+from clearsight.simulate.imaging.truth import CAUSES, quality
 
 SHAPE = (64, 64)
 NAMES = tuple(BANDS)

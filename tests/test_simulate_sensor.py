@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from clearsight.bands import BANDS
 from clearsight.errors import ArgumentError
-from clearsight.simulate.sensor import observe, regrid, swath
+from clearsight.simulate.imaging.sensor import observe, regrid, swath
 
 NAMES = tuple(BANDS)
 

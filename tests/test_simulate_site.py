@@ -17,9 +17,9 @@ import clearsight
 from clearsight.bands import BANDS
 from clearsight.errors import ArgumentError, OutputError
 from clearsight.simulate import Simulated, simulate
-from clearsight.simulate.season import SKIES, make_sky, plan_season
-from clearsight.simulate.site import CLEAR_BANDS, CLEAR_SCALE
-from clearsight.simulate.truth import CAUSES
+from clearsight.simulate.imaging.truth import CAUSES
+from clearsight.simulate.product.season import SKIES, make_sky, plan_season
+from clearsight.simulate.product.site import CLEAR_BANDS, CLEAR_SCALE
 
 SHAPE = (120, 132)
 DATES = 12

@@ -11,12 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clearsight.errors import ArgumentError
-from clearsight.simulate.covers import FACTS, Cover
-from clearsight.simulate.ground import ground_reflectance
-from clearsight.simulate.layout import Habit, canvas_axes, cut, meander, mixed_pixels, to_canvas
-from clearsight.simulate.phenology import growth
-from clearsight.simulate.spectra import canopy, deep_water, library, snow, sun_glint, wetted
-from clearsight.simulate.surfaces import (
+from clearsight.simulate.ground.covers import FACTS, Cover
+from clearsight.simulate.ground.phenology import growth
+from clearsight.simulate.ground.reflectance import ground_reflectance
+from clearsight.simulate.ground.spectra import canopy, deep_water, library, snow, sun_glint, wetted
+from clearsight.simulate.ground.terrain import cast_shadow, direct_light, exchange_light, fractal
+from clearsight.simulate.ground.weather import Weather, sun_zenith, weather
+from clearsight.simulate.ground.winter import lay_snow
+from clearsight.simulate.places.layout import Habit, canvas_axes, cut, meander, mixed_pixels, to_canvas
+from clearsight.simulate.places.surfaces import (
     KINDS,
     WHITEST,
     class_names,
@@ -26,9 +29,6 @@ from clearsight.simulate.surfaces import (
     surface_reflectance,
     terrain_light,
 )
-from clearsight.simulate.terrain import cast_shadow, direct_light, exchange_light, fractal
-from clearsight.simulate.weather import Weather, sun_zenith, weather
-from clearsight.simulate.winter import lay_snow
 
 SUMMER, WINTER = datetime.date(2021, 7, 1), datetime.date(2021, 1, 15)
 RED, NIR, GREEN, BLUE, SWIR = 3, 7, 2, 1, 11

@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from clearsight.simulate.site import Frame as Frame
-    from clearsight.simulate.site import Simulated as Simulated
-    from clearsight.simulate.site import simulate as simulate
+    from clearsight.simulate.product.site import Frame as Frame
+    from clearsight.simulate.product.site import Simulated as Simulated
+    from clearsight.simulate.product.site import simulate as simulate
 
 __all__ = ["Frame", "Simulated", "simulate"]
 
@@ -18,7 +18,7 @@ __all__ = ["Frame", "Simulated", "simulate"]
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module 'clearsight.simulate' has no attribute {name!r}")
-    from clearsight.simulate import site
+    from clearsight.simulate.product import site
 
     value: object = getattr(site, name)
     globals()[name] = value

@@ -12,8 +12,8 @@ from typing import Final
 
 import numpy as np
 
-from clearsight.simulate.air import Aerosol, Air, Geometry
-from clearsight.simulate.weather import season
+from clearsight.simulate.air.state import Aerosol, Air, Geometry
+from clearsight.simulate.ground.weather import season
 
 __all__ = ["Setting", "draw_air", "draw_date", "draw_setting", "draw_sun"]
 

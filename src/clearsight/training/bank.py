@@ -27,14 +27,14 @@ from scipy import ndimage
 from clearsight.bands import BANDS
 from clearsight.errors import ArgumentError
 from clearsight.progress import Progress, silent
-from clearsight.simulate import atmosphere
-from clearsight.simulate.air import Air, Geometry
+from clearsight.simulate.air import atmosphere
+from clearsight.simulate.air.state import Air, Geometry
+from clearsight.simulate.cloud.sky import draw_sky
 from clearsight.simulate.draws import draw_air, draw_date, draw_setting, draw_sun
-from clearsight.simulate.real import real_surfaces
-from clearsight.simulate.render import render
-from clearsight.simulate.sensor import observe, swath
-from clearsight.simulate.sky import draw_sky
-from clearsight.simulate.surfaces import KINDS, Surface, make_surface, surface_reflectance, terrain_light
+from clearsight.simulate.imaging.render import render
+from clearsight.simulate.imaging.sensor import observe, swath
+from clearsight.simulate.places.real import real_surfaces
+from clearsight.simulate.places.surfaces import KINDS, Surface, make_surface, surface_reflectance, terrain_light
 from clearsight.training.target import clear_score
 
 Array = NDArray[np.float32]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from clearsight.bands import BANDS
 from clearsight.context import halved
 from clearsight.errors import ArgumentError
-from clearsight.simulate.real import Chip, clear_chips
+from clearsight.simulate.places.real import Chip, clear_chips
 from clearsight.training.bank import FACTS, ORDER, SIXTY, TEN, TWENTY
 
 _CLEAR: Final = 200
@@ -30,7 +30,7 @@ def clear_bank(chips: Path, out: Path, *, clips: int, size: int = 96, seed: int 
     Parameters
     ----------
     chips : Path
-        As `clearsight.simulate.real.clear_chips` reads it: L1C, 13 bands, 10 m.
+        As `clearsight.simulate.places.real.clear_chips` reads it: L1C, 13 bands, 10 m.
     out : Path
         Folder of the bank.
     clips : int

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 CAUSES: Final = 5
-"""Causes the network tells apart: codes 0 to 4 of `clearsight.simulate.truth.CAUSES`."""
+"""Causes the network tells apart: codes 0 to 4 of `clearsight.simulate.imaging.truth.CAUSES`."""
 PRIORS: Final = 3
 """Shares of a place's scores at 0, spread between, and at 1."""
 CONDITIONS: Final = 20

@@ -53,7 +53,7 @@ class Clear:
     """Windows of clear real chips, labelled clear."""
 
     chips: Path
-    """L1C, 13 bands, 10 m, as `clearsight.simulate.real.clear_chips` reads it."""
+    """L1C, 13 bands, 10 m, as `clearsight.simulate.places.real.clear_chips` reads it."""
     clips: int
     size: int = 96
     seed: int = 0

@@ -10,7 +10,7 @@
 * ``T``: sunlight that reaches the ground past all cloud, straight or scattered, relative to the open: what a shadow
   really takes away. Under thin cloud most of it arrives, scattered by a few degrees.
 * ``Δa · m``: aerosol above the usual, on the two-way path; ``s``: stray light of bright cloud nearby. Both as in ``q``
-  (`clearsight.simulate.truth`).
+  (`clearsight.simulate.imaging.truth`).
 
 Why not ``q`` itself: ``q`` counts all light that doesn't come straight, so that the shadow of a cloud of optical depth
 1 has q = 0.5, though the ground in it is a tenth darker, and nobody would throw it away. Over cloud the two agree: a
@@ -25,8 +25,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from clearsight.simulate.render import Rendered
-from clearsight.simulate.shadows import STRAIGHT
+from clearsight.simulate.imaging.render import Rendered
+from clearsight.simulate.imaging.shadows import STRAIGHT
 
 Array = NDArray[np.float32]
 
@@ -42,7 +42,7 @@ def clear_score(frame: Rendered) -> Array:
     Parameters
     ----------
     frame : Rendered
-        From `clearsight.simulate.render.render`.
+        From `clearsight.simulate.imaging.render.render`.
 
     Returns
     -------
@@ -51,9 +51,9 @@ def clear_score(frame: Rendered) -> Array:
 
     Examples
     --------
-    >>> from clearsight.simulate.render import render
-    >>> from clearsight.simulate.air import Geometry
-    >>> from clearsight.simulate.sky import Sky
+    >>> from clearsight.simulate.imaging.render import render
+    >>> from clearsight.simulate.air.state import Geometry
+    >>> from clearsight.simulate.cloud.sky import Sky
     >>> ground = np.full((13, 16, 16), 0.2, dtype="float32")
     >>> float(clear_score(render(ground, sky=Sky(), geometry=Geometry(sun_zenith=40))).min())
     1.0

@@ -1,0 +1,1 @@
+"""Clouds: their forms, their optics, and whole skies."""

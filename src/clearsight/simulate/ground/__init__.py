@@ -1,0 +1,1 @@
+"""What ground is made of and what becomes of it: spectra, plants, weather, water, snow, relief."""

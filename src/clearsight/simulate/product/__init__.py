@@ -1,0 +1,1 @@
+"""Seasons of images as real SAFE products: the simulated archive."""
