@@ -54,11 +54,11 @@ def test_the_readme_follows_from_the_numbers(written: Path, page: ModuleType) ->
     import readme_evaluation
 
     numbers = page.load(written / "bench" / "results" / "evaluation.json")
-    text = f"before\n{readme_evaluation.BEGIN}\nold\n{readme_evaluation.END}\nafter\n"
+    text = f"before\n{readme_evaluation.BEGIN}\nNUMBERS OF ONCE\n{readme_evaluation.END}\nafter\n"
     new = readme_evaluation.written(text, numbers)
     assert new.startswith("before\n")
     assert new.endswith("\nafter\n")
-    assert "old" not in new
+    assert "NUMBERS OF ONCE" not in new
     assert readme_evaluation.written(new, numbers) == new
     own = numbers["l1c"]["scores"]["clearsight cs"]["at"]["0.60"]["balanced_accuracy"]["value"]
     assert f"| clearsight cs | {own:.3f}" in new

@@ -15,7 +15,7 @@ from clearsight.evaluation import metrics
 from clearsight.evaluation.advice import GRID, PURPOSES, advise, choose
 from clearsight.evaluation.bootstrap import by_place, estimate
 from clearsight.evaluation.samples import COUNTED, UNUSABLE, USABLE, Cause, Sample, is_counted, is_usable, season_of
-from clearsight.evaluation.tally import Tally, count, join, without_borders
+from clearsight.evaluation.tally import Row, Tally, count, join, without_borders
 
 SOME_DAY = datetime.date(2020, 6, 1)
 
@@ -212,3 +212,20 @@ def test_rows_can_be_chosen() -> None:
     assert [row.id for row in part.rows] == ["0", "1", "3"]
     assert part.counts.sum() == tally.counts[[0, 1, 3]].sum()
     assert tally.where(lambda row: False).counts.shape == (0, len(COUNTED), metrics.BINS)
+
+
+@pytest.mark.parametrize("seen", [(Cause.CLEAR,), (Cause.THICK,), (Cause.CLEAR, Cause.THICK)])
+@pytest.mark.parametrize("score", [0.0, 0.05, 1.0])
+def test_advice_survives_places_that_are_all_alike(seen: tuple[Cause, ...], score: float) -> None:
+    """All cloud, all clear, everything dropped, everything kept: nothing to advise, or the nearest there is."""
+    parts = []
+    for place in "abcd":
+        labels = np.resize(np.array(seen, np.uint8), (4, 4))
+        row = Row(place, place, "", "summer")
+        parts.append((row, np.stack([metrics.histogram(np.full((4, 4), score), labels == cause) for cause in COUNTED])))
+    found = advise(join(parts))
+    assert bool(found) == (len(seen) == 2)
+    for each in found:
+        assert each.threshold in GRID
+        if each.purpose.rule == "purity":
+            assert not each.reached

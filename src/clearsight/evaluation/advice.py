@@ -83,7 +83,8 @@ def advise(tally: Tally, *, purposes: Sequence[Purpose] = PURPOSES) -> tuple[Adv
     Returns
     -------
     tuple of Advice
-        One for each purpose; empty with fewer than two places.
+        One for each purpose; empty with fewer than two places, or where none of one half's pixels are usable or
+        unusable.
     """
     places = sorted({row.place for row in tally.rows})
     if len(places) < 2:
@@ -92,6 +93,8 @@ def advise(tally: Tally, *, purposes: Sequence[Purpose] = PURPOSES) -> tuple[Adv
     here = tally.where(lambda row: row.place in chosen_on)
     there = tally.where(lambda row: row.place not in chosen_on)
     first, second = ((part.usable.sum(0), part.unusable.sum(0)) for part in (here, there))
+    if not all(counts.any() for counts in (*first, *second)):
+        return ()
     return tuple(_advice(purpose, first, second) for purpose in purposes)
 
 
@@ -125,9 +128,10 @@ def choose(purpose: Purpose, usable: Counts, unusable: Counts) -> tuple[float, b
         best = np.flatnonzero(np.isclose(values, np.nanmax(values), atol=1e-9))
         return GRID[int(best[len(best) // 2])], True
     if purpose.rule == "purity":
-        dirt = [1.0 - float(precision(usable, unusable, threshold)) for threshold in GRID]
+        # Where nothing is kept, nothing is pure.
+        dirt = [1.0 - float(np.nan_to_num(precision(usable, unusable, threshold))) for threshold in GRID]
         good = [i for i, share in enumerate(dirt) if share <= purpose.limit]
-        return (GRID[good[0]], True) if good else (GRID[int(np.nanargmin(dirt))], False)
+        return (GRID[good[0]], True) if good else (GRID[int(np.argmin(dirt))], False)
     lost = [1.0 - float(kept(usable, threshold)) for threshold in GRID]
     good = [i for i, share in enumerate(lost) if share <= purpose.limit]
     return (GRID[good[-1]], True) if good else (GRID[0], False)

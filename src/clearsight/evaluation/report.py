@@ -54,7 +54,9 @@ def first_page(summary: Plain) -> list[Part]:
         ),
     ]
     for name in ours:
-        parts += [Text(f"{_MEANING[name]}."), _advised(name, summary["scores"][name]["advice"])]
+        advice = summary["scores"][name]["advice"]
+        parts.append(Text(f"{_MEANING[name]}."))
+        parts.append(_advised(name, advice) if advice else Text("Too few places, or too much alike, to advise on."))
     return [*parts, Heading("Where not to trust the scores", 2), *_doubts(ours[0], summary["scores"][ours[0]])]
 
 
