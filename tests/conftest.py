@@ -11,8 +11,9 @@ import pytest
 from clearsight import demo
 
 # Machines differ in speed; and what the continuous integration says of a commit mustn't depend on luck.
-hypothesis.settings.register_profile("here", deadline=None)
-hypothesis.settings.register_profile("ci", deadline=None, derandomize=True)
+patient = {"deadline": None, "suppress_health_check": [hypothesis.HealthCheck.too_slow]}
+hypothesis.settings.register_profile("here", **patient)
+hypothesis.settings.register_profile("ci", derandomize=True, **patient)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 _MEASURED = "measured"
