@@ -11,9 +11,9 @@ import pytest
 from clearsight import demo
 
 # Machines differ in speed; and what the continuous integration says of a commit mustn't depend on luck.
-patient = {"deadline": None, "suppress_health_check": [hypothesis.HealthCheck.too_slow]}
-hypothesis.settings.register_profile("here", **patient)
-hypothesis.settings.register_profile("ci", derandomize=True, **patient)
+_PATIENT: dict = {"deadline": None, "suppress_health_check": [hypothesis.HealthCheck.too_slow]}
+hypothesis.settings.register_profile("here", **_PATIENT)
+hypothesis.settings.register_profile("ci", derandomize=True, **_PATIENT)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 _MEASURED = "measured"
