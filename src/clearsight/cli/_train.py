@@ -24,7 +24,9 @@ def train(
     told = read_recipe(recipe)
     try:
         from clearsight.training.stages import follow
-    except ImportError as error:
+    except ModuleNotFoundError as error:
+        if str(error.name).startswith("clearsight"):
+            raise  # nothing that could be installed
         raise OptionalDependencyError(f"training needs {error.name}; pip install 'clearsight[train,plots]'") from error
     with progress_bars() as step:
         model = follow(told, progress=step)
