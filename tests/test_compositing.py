@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from odc.geo.geobox import GeoBox
 from odc.geo.xr import xr_coords
 from rio_cogeo import cog_validate
+from scipy.optimize import minimize
 
 from clearsight._kernels import Rules, composed
 from clearsight.compositing import composite, keep_clear, write_composite
@@ -334,6 +335,49 @@ def test_geometric_median_is_where_the_summed_distance_is_least():
     least = cost(found.astype(float))
     for step in np.concatenate([np.eye(3), -np.eye(3)]):
         assert (least <= cost(found + 1e-3 * step[:, None, None]) + 1e-6)[seen].all()
+
+
+@pytest.mark.parametrize("kind", ["float32", "uint16"])
+def test_geometric_median_costs_no_more_than_a_general_minimiser_finds(kind):
+    """SciPy's BFGS, in float64, from the mean: another start, another method, its own derivative."""
+    shape = (11, 4, 5)
+    bands = {f"B0{number + 2}": _random(number, shape, 0.2) for number in range(3)}
+    stack = _stack(**bands)
+    if kind == "uint16":
+        stack = stack.fillna(0).map(lambda band: np.rint(1 + 9999 * band).astype(np.uint16).where(band > 0, 0))
+        for band in stack.data_vars.values():
+            band.attrs["nodata"] = 0
+    points = np.stack([stack[name].values.astype(np.float64) for name in bands])
+    seen = (np.isfinite(points) & ((points != 0) | (kind == "float32"))).all(axis=0)
+    image = composite(stack, method="geomedian")
+    found = np.stack([image[name].values for name in bands]).astype(np.float64)
+    assert (image["count"].values > 2).any()
+    for place in np.ndindex(shape[1:]):
+        observed = points[:, seen[:, *place], *place].T
+        if not len(observed):
+            assert np.isnan(found[:, *place]).all()
+            continue
+        size = np.abs(observed).max()
+
+        def cost(at, observed=observed / size):
+            return np.sqrt(((observed - at) ** 2).sum(axis=1)).sum()
+
+        least = min(minimize(cost, observed.mean(axis=0) / size).fun, *(cost(point / size) for point in observed))
+        assert cost(found[:, *place] / size) <= least * (1 + 1e-5) + 1e-6
+
+
+@settings(deadline=None, max_examples=10)
+@given(seed=st.integers(0, 99), shape=shapes, together=st.integers(1, 20))
+def test_a_geometric_median_does_not_depend_on_its_neighbours(seed, shape, together):
+    """Not on those that are stepped together, nor on when they settle: tiles have to fit without a seam."""
+    stack = _stack(B02=_random(seed, shape, 0.3), B04=_random(seed + 1, shape, 0.1))
+    whole = composite(stack, method="geomedian")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("clearsight._kernels._TOGETHER", together)
+        parts = composite(stack, method="geomedian")
+    alone = composite(stack.isel(y=slice(1), x=slice(1)), method="geomedian")
+    xr.testing.assert_identical(parts, whole)
+    xr.testing.assert_identical(alone, whole.isel(y=slice(1), x=slice(1)))
 
 
 def test_geometric_median_of_equals_is_one_of_them():

@@ -32,6 +32,12 @@ _STEPS: Final = 100
 _SETTLED: Final = 1e-5
 """Length of a step, relative to the value, at which the geometric median counts as found: 0.1 of a digital number."""
 
+_WORTH_LEAVING: Final = 0.6
+"""Share of pixels that still move, below which the others are left out."""
+
+_TOGETHER: Final = 8192
+"""Pixels that are stepped together, measured: with fewer, the last ones to settle make many calls for little work."""
+
 
 @dataclass(frozen=True)
 class Rules:
@@ -270,52 +276,89 @@ def _taken(block: _Block, winner: NDArray[np.int16]) -> _Planes:
 def _geomedian(block: _Block) -> tuple[_Planes, None]:
     """Find the point with the least summed distance to all frames that have every band, by Weiszfeld's iteration.
 
-    The step of Vardi and Zhang 2000, doi:10.1073/pnas.97.4.1423, goes on where an iterate meets an observation.
+    It starts at each band's median, which lies near. The step of Vardi and Zhang 2000, doi:10.1073/pnas.97.4.1423, goes
+    on where an iterate meets an observation.
     """
     lost = block.anything_missing()
-    points = np.stack([np.where(lost, 0.0, band) for band in block.values])
-    weight = (~lost).astype(np.float64)
-    with np.errstate(invalid="ignore"):
-        found = _summed(points, weight) / _summed(weight[None], weight)
-    left = np.flatnonzero(~lost.all(axis=0))
-    points, weight = points[..., left], weight[:, left]
-    for _ in range(_STEPS):
-        if not left.size:
-            break
-        before = found[:, left]
-        after = _step(points, weight, before)
-        found[:, left] = after
-        moving = np.abs(after - before).max(axis=0) > _SETTLED * np.abs(after).max(axis=0)
-        left, points, weight = left[moving], points[..., moving], weight[:, moving]
+    found = np.stack(medians_of(block.values, [lost] * len(block.values), room=block.room))
+    count = len(lost) - lost.sum(axis=0)
+    # Pixels with as many frames lie side by side: then few places stay empty when the frames are packed.
+    order = np.argsort(count, kind="stable")[np.count_nonzero(count == 0) :]
+    for start in range(0, len(order), _TOGETHER):
+        pixels = order[start : start + _TOGETHER]
+        if len(pixels) == 1:
+            # A single column would be summed in another order.
+            pixels = pixels.repeat(2)
+        found[:, pixels] = _settled(*_packed(block.values, ~lost[:, pixels], pixels), found[:, pixels])
     return list(found), None
 
 
-def _step(points: NDArray[np.float64], weight: NDArray[np.float64], now: NDArray[np.float64]) -> NDArray[np.float64]:
-    """One step; ``points`` (band, time, pixel), ``weight`` (time, pixel) is 0 where missing, ``now`` (band, pixel)."""
-    distance = _length(points - now[:, None])
-    met = (distance == 0) & (weight > 0)
-    pull = np.divide(weight, distance, out=np.zeros_like(distance), where=distance > 0)
-    total = _summed(pull[None], np.ones_like(pull))[0]
-    there = np.divide(_summed(points, pull), total, out=now.copy(), where=total > 0)
-    force = _length((there - now) * total)
-    hold = np.divide(met.sum(axis=0), force, out=np.ones_like(force), where=force > 0)
-    hold = np.where(met.any(axis=0), np.minimum(hold, 1), 0)
-    moved: NDArray[np.float64] = (1 - hold) * there + hold * now
-    return moved
+def _packed(values: Sequence[NDArray[Any]], seen: Bools, pixels: NDArray[np.intp]) -> tuple[list[Floats], Floats]:
+    """Each pixel's frames one after the other, without those it misses: (place, pixel) of each band, and their weight.
+
+    A pixel with fewer frames than others repeats its last one, with weight 0.
+    """
+    count = seen.sum(axis=0)
+    pixel, frame = np.nonzero(np.ascontiguousarray(seen.T))
+    place = np.arange(count.max())[:, None]
+    taken = (frame * len(pixels) + pixel)[np.cumsum(count) - count + np.minimum(place, count - 1)]
+    # Twice a take: NumPy's indexing by two arrays at once is several times as slow.
+    points = [band.take(pixels, axis=1).take(taken).astype(np.float32, copy=False) for band in values]
+    return points, (place < count).astype(np.float32)
 
 
-def _length(parts: Iterable[NDArray[np.float64]]) -> NDArray[np.float64]:
+def _settled(points: list[Floats], weight: Floats, start: Floats) -> Floats:
+    """Step from ``start`` (band, pixel) until every pixel has settled; one that has stays where it is."""
+    found, now = start.copy(), start.copy()
+    left, moving = np.arange(start.shape[1]), np.ones(start.shape[1], bool)
+    for _ in range(_STEPS):
+        after = _step(points, weight, now)
+        away = np.abs(after - now).max(axis=0) > np.float32(_SETTLED) * np.abs(after).max(axis=0)
+        np.copyto(now, after, where=moving)
+        moving &= away
+        if not moving.any():
+            break
+        # Leaving out those that have settled at every step would copy more than it saves.
+        if 2 <= moving.sum() < _WORTH_LEAVING * moving.size:
+            found[:, left] = now
+            kept = np.flatnonzero(moving)
+            left, moving = left[kept], moving[kept]
+            now, weight, *points = (array.take(kept, axis=1) for array in (now, weight, *points))
+    found[:, left] = now
+    return found
+
+
+def _step(points: list[Floats], weight: Floats, now: Floats) -> Floats:
+    """One step; ``points`` of each band and ``weight`` (place, pixel), ``now`` (band, pixel); two pixels at least.
+
+    Sums run down the columns, place after place, so that zeros at the end, and other pixels, change nothing.
+    """
+    away, squares = np.empty_like(weight), np.zeros_like(weight)
+    for band, middle in zip(points, now, strict=True):
+        np.subtract(band, middle, out=away)
+        np.multiply(away, away, out=away)
+        squares += away
+    # Pixels that meet an observation are few; the weight of what is met comes in another way.
+    meeting = np.flatnonzero(np.minimum.reduce(squares, axis=0) == 0)
+    meets = squares[:, meeting] == 0
+    squares[:, meeting] += np.where(meets, np.float32(np.inf), np.float32(0))
+    pull = np.divide(weight, np.sqrt(squares, out=squares), out=squares)
+    total = np.add.reduce(pull, axis=0)
+    drawn = np.stack([np.add.reduce(np.multiply(band, pull, out=away), axis=0) for band in points])
+    if not meeting.size:
+        return np.asarray(drawn / total, np.float32)
+    there: Floats = np.divide(drawn, total, out=now.copy(), where=total > 0)
+    force = _length((there - now)[:, meeting] * total[meeting])
+    met = (weight[:, meeting] * meets).sum(axis=0)
+    hold = np.minimum(np.divide(met, force, out=np.ones_like(force), where=force > 0), 1)
+    there[:, meeting] = (1 - hold) * there[:, meeting] + hold * now[:, meeting]
+    return there
+
+
+def _length(parts: Iterable[NDArray[Any]]) -> NDArray[Any]:
     """Euclidean length, band after band: NumPy's own sum may change its order with the shape."""
-    length: NDArray[np.float64] = np.sqrt(sum((np.square(part) for part in parts), start=np.float64(0)))
+    length: NDArray[Any] = np.sqrt(sum(np.square(part) for part in parts))
     return length
-
-
-def _summed(points: NDArray[np.float64], weight: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Weighted sum over time, frame after frame, so that the order is the same for every block."""
-    total = np.zeros((len(points), points.shape[2]))
-    for frame in range(points.shape[1]):
-        total += points[:, frame] * weight[frame]
-    return total
 
 
 def _spreads(block: _Block) -> _Planes:
