@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pystac
 
-from clearsight import _subtiles
+from clearsight import _histories, _subtiles
 from clearsight.archive import Options, produce
 from clearsight.errors import ClearsightError
 
@@ -27,12 +27,14 @@ def run(
     at: int = -1,
     said: str = "",
     overwrite: bool = False,
+    options: dict | None = None,
 ) -> None:
     """Produce; at change number ``at`` of the archive's files the fault happens. What was told goes to ``said``.
 
     Faults: "kill", "ENOSPC", "EACCES"; "limit": no file may grow beyond ``at`` bytes, GDAL's own included.
     """
     _subtiles.side_for = lambda frames, **_: 64
+    _histories.SIDE = 64
     count = 0
 
     def watch(event: str, arguments: tuple[object, ...]) -> None:
@@ -56,7 +58,7 @@ def run(
     told = ""
     found = [pystac.Item.from_dict(item) for item in items]
     try:
-        produce(found, root, model=model, overwrite=overwrite, options=Options(wait=60))
+        produce(found, root, model=model, overwrite=overwrite, options=Options(wait=60, **(options or {})))
     except ClearsightError as error:
         told = f"{type(error).__name__}: {error}"
     resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))

@@ -54,6 +54,19 @@ def test_same_bytes_as_in_one_process(model, cluster, items, tmp_path):
     assert scores(tmp_path / "spread") == scores(tmp_path / "alone")
 
 
+def test_histories_are_the_same_as_in_one_process(cluster, items, tmp_path):
+    for mode in ("backfill", "near-real-time"):
+        for name, scheduler in (("alone", None), ("spread", cluster.scheduler_address)):
+            how = Options(mode=mode, scheduler=scheduler, history=True)
+            produce(items[:2] if mode == "backfill" else items, tmp_path / name, options=how)
+    assert scores(tmp_path / "spread") == scores(tmp_path / "alone")
+    kept = [
+        {path.name: path.read_bytes() for path in (tmp_path / name).glob(".history/*/*/*/*")}
+        for name in ("alone", "spread")
+    ]
+    assert kept[0] == kept[1] != {}
+
+
 def test_a_killed_worker_loses_nothing(cluster, items, tmp_path_factory, tmp_path):
     """The first worker that begins is killed as soon as a piece is done."""
     alone = tmp_path_factory.mktemp("alone")

@@ -12,7 +12,7 @@ import pystac
 import pytest
 
 import faulty_produce
-from clearsight import _subtiles
+from clearsight import _histories, _subtiles
 from clearsight._work import alone
 from clearsight.archive import Options, produce
 from clearsight.errors import BusyError
@@ -100,9 +100,9 @@ def assert_valid(root: Path) -> int:
     return len(described)
 
 
-def complete(items, root, *, model: str = PROJECTION) -> None:
+def complete(items, root, *, model: str = PROJECTION, options: Options | None = None) -> None:
     """Run again, undisturbed; nothing that was left over stays."""
-    produce(items, root, model=model)
+    produce(items, root, model=model, options=options)
     assert not list((root / ".work").glob("*/*"))
     assert not list(root.rglob("*.partial"))
 
@@ -110,6 +110,7 @@ def complete(items, root, *, model: str = PROJECTION) -> None:
 @pytest.fixture(autouse=True)
 def small_pieces(monkeypatch):
     monkeypatch.setattr(_subtiles, "side_for", lambda frames, **_: 64)
+    monkeypatch.setattr(_histories, "SIDE", 64)
 
 
 def kill_points(seed: int, many: int) -> list[float]:
@@ -134,6 +135,26 @@ def test_killed_with_the_learned_scorer(where, processes, items, tmp_path):
     assert child(processes, items, root, model=DEFAULT_MODEL, fault="kill", at=at) == -signal.SIGKILL
     assert_valid(root)
     complete(items, root, model=DEFAULT_MODEL)
+    assert content(root) == expected
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "where"),
+    [
+        *((PROJECTION, {"history": True}, where) for where in kill_points(5, 8)),
+        *((DEFAULT_MODEL, {"mode": "near-real-time"}, where) for where in (0.55, 0.7, 0.85, 0.97)),
+    ],
+)
+def test_killed_while_histories_are_kept(model, options, where, processes, items, tmp_path):
+    """No frame is lost, none counts twice: the histories are those of an undisturbed run, too."""
+    root, said = tmp_path / "archive", tmp_path / "said"
+    assert child(processes, items, tmp_path / "undisturbed", model=model, options=options, said=str(said)) == 0
+    at = 1 + int(where * int(said.read_text().split("\n")[0]))
+    assert child(processes, items, root, model=model, options=options, fault="kill", at=at) == -signal.SIGKILL
+    assert_valid(root)
+    complete(items, root, model=model, options=Options(**options))
+    expected = content(tmp_path / "undisturbed")
+    assert any(name.startswith(".history") for name in expected)
     assert content(root) == expected
 
 
