@@ -208,14 +208,18 @@ def _snowpack(temperature: Doubles, rain: Doubles) -> tuple[Doubles, Doubles, Do
     here = temperature[:, None] - LAPSE * HEIGHTS
     falls = np.where(here < 0.8, rain[:, None] * (1.0 + HEIGHTS / 3000.0), 0.0)
     could_melt = 3.5 * np.maximum(here + 0.5, 0.0)
-    water, frost, age, melted = (np.zeros((days, HEIGHTS.size)) for _ in range(4))
-    pack, ice, since = np.zeros(HEIGHTS.size), np.zeros(HEIGHTS.size), np.full(HEIGHTS.size, 60.0)
+    water, frost, melted = (np.zeros((days, HEIGHTS.size)) for _ in range(3))
+    pack, ice = np.zeros(HEIGHTS.size), np.zeros(HEIGHTS.size)
+    # Ice grows ever slower as it thickens, and thaws from both sides in the sun: a warm day undoes many cold ones.
+    freezes = np.where(here > 0.0, -_THAW, -1.0) * here
     for day in range(days):
-        melted[day] = np.minimum(pack, could_melt[day])
-        pack = np.minimum(pack + falls[day] - melted[day], 1500.0)
-        # Ice grows ever slower as it thickens, and thaws from both sides in the sun: a warm day undoes many cold ones.
-        ice = np.clip(ice + np.where(here[day] > 0.0, -_THAW, -1.0) * here[day], 0.0, 900.0)
-        since = np.where(falls[day] > 2.0, 0.0, since + 1.0)
-        water[day], frost[day], age[day] = pack, ice, since
+        np.minimum(pack, could_melt[day], out=melted[day])
+        pack += falls[day] - melted[day]
+        np.minimum(pack, 1500.0, out=pack)
+        ice += freezes[day]
+        np.minimum(np.maximum(ice, 0.0, out=ice), 900.0, out=ice)
+        water[day], frost[day] = pack, ice
+    today = np.arange(days)[:, None]
+    age = (today - np.maximum.accumulate(np.where(falls > 2.0, today, -61))).astype(np.float64)
     melt = lfilter([1.0], [1.0, -0.85], np.maximum(here, 0.0), axis=0)
     return water / 300.0, age, melt, frost, melted[:, 0]

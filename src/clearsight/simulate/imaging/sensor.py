@@ -212,18 +212,19 @@ def _sampling(size: int, step: int, blur: float, shift: float) -> sparse.csr_arr
     """(n, size) matrix; each row is the point-spread function of a native pixel: a square, blurred."""
     count = -(-size // step)
     sigma, reach = blur * step, int(np.ceil(0.5 * step + 3.0 * blur * step + abs(shift))) + 1
-    centre = (np.arange(count) + 0.5) * step - 0.5 + shift
-    offsets = np.arange(-reach, reach + 1)
-    at = np.round(centre).astype(int)[:, None] + offsets
-    distance = at - centre[:, None]
+    # All rows are alike but for where they begin.
+    first = 0.5 * step - 0.5 + shift
+    offsets = round(first) + np.arange(-reach, reach + 1)
+    distance = offsets - first
     # How much of a source pixel lies within the native pixel, blurred by sigma; at step 1 the scene's own pixels are
     # that square already, so that only the blur is left.
     half = 0.5 * step if step > 1 else 0.5 * 0.2
     weight = ndtr((distance + half) / sigma) - ndtr((distance - half) / sigma)
-    weight /= weight.sum(axis=1, keepdims=True)
-    rows = np.repeat(np.arange(count), offsets.size)
-    columns = np.clip(at, 0, size - 1).ravel()
-    return sparse.csr_array((weight.ravel().astype(np.float32), (rows, columns)), shape=(count, size))
+    weights = np.tile((weight / weight.sum()).astype(np.float32), count)
+    columns = np.clip(np.arange(count)[:, None] * step + offsets, 0, size - 1).ravel()
+    # Beyond the border the last pixel stands for what follows: it occurs several times in a row, and counts each time.
+    starts = np.arange(count + 1) * offsets.size
+    return sparse.csr_array((weights, columns, starts), shape=(count, size))
 
 
 def _detector_of(detector: NDArray[np.uint8], step: int, *, later: int) -> NDArray[np.uint8]:
