@@ -20,6 +20,10 @@ LEVEL_HELP: Final = "Take only products of this level; where both are there, L1C
 Mode = Literal["backfill", "near-real-time"]
 MODE_HELP: Final = "near-real-time compares a scene with the past only; a backfill later makes such scores anew."
 SCHEDULER_HELP: Final = "Address of a Dask scheduler whose workers see the same files, or 'local' for all cores here."
+HISTORY_HELP: Final = (
+    "Keep a history of each place, with which new scenes are compared. By default near real time begins it, "
+    "and a backfill brings it up to date."
+)
 OUT_HELP: Final = (
     "The archive, a folder or s3://BUCKET/PREFIX; made when it doesn't exist, added to when it does. "
     "Keys and endpoint of a bucket are taken from the environment, as by GDAL."
@@ -54,6 +58,7 @@ def score(
     context: Annotated[bool, Parameter(help="Use the other dates of the same place as a clear reference.")] = True,
     overwrite: Annotated[bool, Parameter(help="Score again what the archive already holds.")] = False,
     mode: Annotated[Mode, Parameter(help=MODE_HELP)] = "backfill",
+    history: Annotated[bool | None, Parameter(help=HISTORY_HELP)] = None,
     scheduler: Annotated[str | None, Parameter(help=SCHEDULER_HELP)] = None,
     wait: Annotated[float, Parameter(help="Seconds to wait for another process on the same tile; -1: no limit.")] = 0,
     staging: Annotated[str | None, Parameter(help=STAGING_HELP)] = None,
@@ -75,7 +80,9 @@ def score(
             tile=tile,
             model=model,
             overwrite=overwrite,
-            options=Options(context=context, mode=mode, scheduler=scheduler, wait=wait, staging=staging),
+            options=Options(
+                context=context, mode=mode, history=history, scheduler=scheduler, wait=wait, staging=staging
+            ),
             progress=step,
         )
     say.print(f"{len(done.written)} scored, {len(done.skipped)} already there, {len(done.failed)} failed: {out}")
