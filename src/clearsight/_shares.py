@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearsight import cdf
+from clearsight._parts import Part
 from clearsight.errors import ArgumentError
-from clearsight.reference import FloatArray
+from clearsight.reference import FloatArray, seasonal
 
 SEASONS: Final = 6
 FULL: Final = 4
@@ -154,6 +155,33 @@ def add_score(counts: Whole, share: Share, sign: int) -> None:
     for node, tenths in ((share.node, share.below), (share.node + 1, share.above)):
         before = np.take_along_axis(counts, node[None], axis=0)
         np.put_along_axis(counts, node[None], before + (sign * tenths).astype(counts.dtype)[None], axis=0)
+
+
+def kinds_of(shape: tuple[int, int], bands: int) -> dict[str, Part]:
+    """The arrays of a history."""
+    kinds = {
+        "square": Part((bands, *shape), "<u8"),
+        "when": Part((2, *shape), "<i8"),
+        "recent": Part((2, bands, *shape), "<u2"),
+        "scores": Part((cdf.NODES, *shape), "<u2"),
+    }
+    for season in range(SEASONS):
+        kinds[f"weight{season}"] = Part(shape, "<u2")
+        kinds[f"sum{season}"] = Part((bands, *shape), "<u4")
+    return kinds
+
+
+def reflectance_of(values: FloatArray) -> FloatArray:
+    """Reflectance of values in a history's steps."""
+    scaled: FloatArray = values - np.float32(ZERO)
+    scaled *= np.float32(1.0 / STEPS)
+    return scaled
+
+
+def season_closeness(at: np.datetime64) -> NDArray[np.float64]:
+    """What a frame of each season counts at a moment, taken at the season's middle."""
+    middles = (np.arange(SEASONS) + 0.5) * YEAR / SEASONS
+    return seasonal(middles - days(at))
 
 
 def _pooled(cs: FloatArray, factor: int) -> Whole:

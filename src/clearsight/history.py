@@ -29,19 +29,15 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from clearsight import cdf
-from clearsight._parts import Part, Parts, read_manifest
+from clearsight._parts import Parts, read_manifest
 from clearsight._shares import (
     CLEAR,
     FULL,
     HASH_BITS,
-    SEASONS,
     STEPS,
     TENTHS,
-    YEAR,
-    ZERO,
     Seen,
     Share,
     Whole,
@@ -50,10 +46,13 @@ from clearsight._shares import (
     days,
     finer_by,
     key_of,
+    kinds_of,
+    reflectance_of,
+    season_closeness,
     share_of,
 )
 from clearsight.errors import ArgumentError, ProductError
-from clearsight.reference import FloatArray, Reference, recency, seasonal
+from clearsight.reference import FloatArray, Reference, recency
 
 RESOLUTION: Final = 20
 """Metres."""
@@ -93,7 +92,9 @@ class History:
         self.bands = tuple(bands)
         self.frames: dict[str, dict[str, str]] = dict(known.get("frames", {}))
         self.folder = folder
-        self._parts = Parts(_kinds(shape, len(self.bands)), folder=folder if known else None, files=known.get("files"))
+        self._parts = Parts(
+            kinds_of(shape, len(self.bands)), folder=folder if known else None, files=known.get("files")
+        )
 
     def version(self, index: str) -> str | None:
         """Which processing of an image has been seen; None if none has."""
@@ -232,7 +233,7 @@ class History:
         when, recent = self._latest(rows, own)
         total, evidence = np.zeros(when.shape, np.float32), np.zeros(when.shape, np.float32)
         mean, explained = np.zeros(recent.shape, np.float32), np.zeros(recent.shape, np.float32)
-        for season, close in enumerate(_season_closeness(at)):
+        for season, close in enumerate(season_closeness(at)):
             if f"weight{season}" not in self._parts.held:
                 continue
             count, added = self._parts[f"weight{season}"][rows], self._parts[f"sum{season}"][:, rows]
@@ -259,9 +260,9 @@ class History:
             np.sqrt(spread, out=spread)
             spread *= np.float32(1.0 / STEPS)
         return Reference(
-            centre=_reflectance(mean),
+            centre=reflectance_of(mean),
             spread=spread,
-            recent=_reflectance(np.where(when > 0, recent, np.float32(np.nan))),
+            recent=reflectance_of(np.where(when > 0, recent, np.float32(np.nan))),
             age=age.astype(np.float32),
             count=(evidence + near) * np.float32(1.0 / FULL),
         )
@@ -387,31 +388,6 @@ def open_history(
             "Remove it to begin another."
         )
     return History(found, names, folder=place, facts=facts)
-
-
-def _kinds(shape: tuple[int, int], bands: int) -> dict[str, Part]:
-    kinds = {
-        "square": Part((bands, *shape), "<u8"),
-        "when": Part((2, *shape), "<i8"),
-        "recent": Part((2, bands, *shape), "<u2"),
-        "scores": Part((cdf.NODES, *shape), "<u2"),
-    }
-    for season in range(SEASONS):
-        kinds[f"weight{season}"] = Part(shape, "<u2")
-        kinds[f"sum{season}"] = Part((bands, *shape), "<u4")
-    return kinds
-
-
-def _reflectance(values: FloatArray) -> FloatArray:
-    scaled: FloatArray = values - np.float32(ZERO)
-    scaled *= np.float32(1.0 / STEPS)
-    return scaled
-
-
-def _season_closeness(at: np.datetime64) -> NDArray[np.float64]:
-    """What a frame of each season counts at a moment, taken at the season's middle."""
-    middles = (np.arange(SEASONS) + 0.5) * YEAR / SEASONS
-    return seasonal(middles - days(at))
 
 
 def _text(date: np.datetime64) -> str:
