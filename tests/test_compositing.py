@@ -15,6 +15,7 @@ from rio_cogeo import cog_validate
 from scipy.optimize import minimize
 
 from clearsight._kernels import Rules, composed
+from clearsight._median import Room, in_blocks
 from clearsight.compositing import composite, keep_clear, write_composite
 from clearsight.errors import ArgumentError, OutputError
 from clearsight.product import decode
@@ -129,6 +130,17 @@ def test_blocks_and_threads_change_nothing():
     (two,), _ = median_over_time([values], workers=3)
     np.testing.assert_array_equal(one, _oracle(values))
     np.testing.assert_array_equal(one, two)
+
+
+def test_what_fails_in_a_thread_is_told():
+    def work(part: slice, room: Room) -> None:
+        done.append(part)
+        if len(done) == 2:
+            raise MemoryError
+
+    done: list[slice] = []
+    with pytest.raises(MemoryError):
+        in_blocks(work, pixels=5000, frames=10**9, workers=2)
 
 
 @settings(deadline=None, max_examples=12)
