@@ -21,6 +21,7 @@ from clearsight.compositing import FILE_NODATA, write_composite
 from clearsight.demo import Demo
 from clearsight.errors import ArgumentError, OutputError
 from clearsight.mosaic import Recipe, write_mosaic
+from clearsight.product import write_cog
 
 BBOX_SHARE = 0.6
 
@@ -122,6 +123,19 @@ def test_stopped_in_the_middle_it_goes_on_from_there(items, tmp_path: Path, monk
     for name, plane in whole.items():
         np.testing.assert_array_equal(resumed[name], plane)
     assert not list(tmp_path.glob(".*"))
+
+
+def test_what_gdal_keeps_of_files_is_bounded_to_the_end(items, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Its own limit grows with the machine; the last step reads and writes the whole area."""
+    held = {}
+
+    def noted(raw, path, **more):
+        held.update(rasterio.env.getenv())
+        write_cog(raw, path, **more)
+
+    monkeypatch.setattr("clearsight.mosaic.write_cog", noted)
+    write_mosaic(items, tmp_path / "image.tif", recipe=Recipe(bands=("B04",)))
+    assert held["GDAL_CACHEMAX"] == _windows.GDAL_CACHE
 
 
 def test_where_is_as_in_load(items, tmp_path: Path):

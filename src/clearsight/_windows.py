@@ -27,7 +27,7 @@ from clearsight.stack import load
 _BUDGET: Final = 512 << 20
 """Bytes that the values of one window may take; loading holds about twice as much for a moment."""
 
-_GDAL_CACHE: Final = 64 << 20
+GDAL_CACHE: Final = 64 << 20
 """Bytes. By default GDAL keeps 5 % of the machine's memory, whatever else is to fit."""
 
 _ONE_AT_A_TIME: Final = Lock()
@@ -145,7 +145,7 @@ def planes_of(job: Job, window: Window) -> NDArray[np.int16]:
         As stored in the file.
     """
     grid = job.grid[window.toslices()]
-    with _ONE_AT_A_TIME, rasterio.Env(GDAL_CACHEMAX=_GDAL_CACHE):
+    with _ONE_AT_A_TIME, rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE):
         image = image_of(load(job.items, bands=job.names, geobox=grid), job.recipe)
     stored = np.stack([as_stored(plane) for plane in image.data_vars.values()])
     if job.area is not None:

@@ -24,6 +24,7 @@ from rasterio.windows import Window
 import clearsight
 from clearsight._cluster import on_cluster
 from clearsight._windows import (
+    GDAL_CACHE,
     Job,
     begin,
     finished,
@@ -148,12 +149,14 @@ def write_mosaic(
     work = work_folder(out, request["hash"])
     # What lies there answers another request; from now on it isn't valid as the answer to this one.
     _sidecar(out).unlink(missing_ok=True)
-    raw = begin(work, job.grid, planes)
-    _fill(raw, job, windows, work, scheduler=scheduler, tell=tell)
-    with whole_file(out) as part:
-        write_cog(raw, part, overview_resampling="AVERAGE")
-    if preview:
-        _write_preview(out, preview)
+    # What is kept of files doesn't grow with the area or the machine, whoever computes the windows.
+    with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE):
+        raw = begin(work, job.grid, planes)
+        _fill(raw, job, windows, work, scheduler=scheduler, tell=tell)
+        with whole_file(out) as part:
+            write_cog(raw, part, overview_resampling="AVERAGE")
+        if preview:
+            _write_preview(out, preview)
     _write_json(
         _item(out, job, whole["time"].values, request).to_dict(include_self_link=False), out.with_suffix(".json")
     )
