@@ -118,6 +118,16 @@ def test_backfill_takes_in_what_lacks(items, tmp_path):
     assert scores(tmp_path / "later") == scores(tmp_path / "at once")
 
 
+def test_files_that_a_killed_run_left_in_a_history_go_with_the_next(items, tmp_path):
+    produce(items[:2], tmp_path, model=PROJECTION, options=KEPT)
+    before = histories(tmp_path)
+    for path in tmp_path.glob(".history/*/*/*"):
+        (path / "square.0123.blosc").write_bytes(b"former")
+        (path / ".square.0123.blosc.77.partial").write_bytes(b"half")
+    produce(items[:2], tmp_path, model=PROJECTION)
+    assert histories(tmp_path) == before
+
+
 def test_history_holds_what_was_published(items, tmp_path):
     produce(items, tmp_path, model=PROJECTION, options=KEPT)
     stack = load(items)

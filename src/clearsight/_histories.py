@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -22,7 +23,7 @@ from rasterio.windows import Window
 
 from clearsight import ids
 from clearsight._grid import output_grid
-from clearsight._parts import read_manifest
+from clearsight._parts import left_over, read_manifest
 from clearsight._periods import Frame
 from clearsight._shares import Seen, quantise
 from clearsight._subtiles import How, common_bands, fingerprint, hash_of
@@ -111,7 +112,7 @@ class Taking:
 
     def do(self) -> None:
         """Take the frames in: all of them, or none."""
-        with alone(self.shelf.root, f"{self.shelf.tile}-history-{self.unit.folder.name}", wait=-1):
+        with _alone(self.shelf, self.unit):
             past = (
                 History(self.unit.shape, self.shelf.bands, folder=self.unit.folder)
                 if self.anew
@@ -162,6 +163,10 @@ def takings(shelf: Shelf, frames: Sequence[Frame], *, made: Sequence[Path] = (),
     scored = [frame for frame in frames if _is_scored(frame, shelf.how)]
     tasks = []
     for unit in shelf.units:
+        if left_over(unit.folder):
+            with _alone(shelf, unit):
+                for path in left_over(unit.folder):
+                    path.unlink(missing_ok=True)
         known = unit.known()
         stale = rebuild and any(known.get(frame.index, label(frame)) != label(frame) for frame in scored)
         lacking = tuple(scored if stale else (frame for frame in scored if frame.index not in known))
@@ -219,6 +224,11 @@ def scores_of(frame: Frame, place: SubTile) -> NDArray[np.float32] | None:
     except rasterio.RasterioIOError as error:
         _log.warning("%s isn't taken into the history: its scores can't be read (%s)", frame.index, error)
         return None
+
+
+def _alone(shelf: Shelf, unit: Unit) -> AbstractContextManager[None]:
+    """Whoever writes a history is alone: a worker that a cluster takes for lost may still be at it."""
+    return alone(shelf.root, f"{shelf.tile}-history-{unit.folder.name}", wait=-1)
 
 
 def _is_scored(frame: Frame, how: How) -> bool:

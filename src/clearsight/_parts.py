@@ -92,9 +92,8 @@ class Parts(MutableMapping[str, NDArray[Any]]):
                 files[name] = self._write(folder, name, array)
         with whole_file(folder / MANIFEST) as part:
             part.write_text(json.dumps({"format": _FORMAT, **facts, "files": files}, indent=1, sort_keys=True) + "\n")
-        for path in folder.iterdir():
-            if path.name != MANIFEST and path.name not in files.values():
-                path.unlink(missing_ok=True)
+        for path in left_over(folder):
+            path.unlink(missing_ok=True)
         self._folder, self._files, self._changed = folder, files, set()
 
     def _zeros(self, name: str) -> NDArray[Any]:
@@ -122,6 +121,12 @@ class Parts(MutableMapping[str, NDArray[Any]]):
             with whole_file(path) as part:
                 part.write_bytes(stored)
         return path.name
+
+
+def left_over(folder: Path) -> list[Path]:
+    """Files that the manifest doesn't name: what is being written, or was when somebody was stopped."""
+    named = {MANIFEST, *(read_manifest(folder) or {}).get("files", {}).values()}
+    return [path for path in folder.glob("*") if path.name not in named]
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:
