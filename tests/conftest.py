@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import pickle
 from collections.abc import Callable
+from typing import cast
 
 import hypothesis
 import pytest
+from filelock import FileLock
 
 from clearsight import demo
 
@@ -41,5 +44,11 @@ def report(request: pytest.FixtureRequest) -> Callable[[str], None]:
 
 @pytest.fixture(scope="session")
 def season(tmp_path_factory: pytest.TempPathFactory) -> demo.Demo:
-    """The demo on a smaller site: products, scores, composite, pictures."""
-    return demo.run(tmp_path_factory.mktemp("demo"), shape=(300, 300))
+    """The demo on a smaller site: products, scores, composite, pictures. One for all processes: to be read only."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+    made = shared / "season.pickle"
+    with FileLock(f"{made}.lock"):
+        if not made.exists():
+            made.write_bytes(pickle.dumps(demo.run(shared / "season", shape=(300, 300))))
+    return cast(demo.Demo, pickle.loads(made.read_bytes()))
