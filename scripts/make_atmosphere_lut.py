@@ -15,9 +15,8 @@ View angles are nadir: what 12° of tilt changes is single scattering, for which
 Every run is appended to the cache file, so that the script can be stopped and started again.
 
 Spectral responses: S2A and S2B as published by ESA and shipped in Py6S. For S2C the responses of S2A are shifted to
-S2C's centres. These agree to the nanometre with the names that ACOLITE gives its S2C outputs, which it computes from
-ESA's response file: 444, 489, 561, 667, 707, 741, 785, 835, 866, 1612 and 2191; it has no output of B09 and B10, whose
-centres stay unchecked, as do the shapes of all S2C responses: replace them once Py6S holds S2C.
+S2C's centres, which agree with ESA's to the nanometre; its B10 is 4 nm wider than S2A's (docs/simulation.md): replace
+them once Py6S holds S2C.
 """
 
 from __future__ import annotations
