@@ -19,6 +19,7 @@ from clearsight.evaluation.peers import program
 from clearsight.evaluation.peers.own import Clearsight
 from clearsight.evaluation.peers.program import PeerError, Program
 from clearsight.evaluation.peers.registry import PEERS, peers, run_peer
+from clearsight.evaluation.peers.workers.run_csmask import clearness
 from clearsight.evaluation.samples import Cause, Sample, stack_of
 from clearsight.evaluation.worlds import World, make_place
 
@@ -143,6 +144,18 @@ def test_s2cloudless_keeps_clear_ground_and_drops_thick_cloud() -> None:
     assert clear > 0.9
     assert cloudy < 0.1
     assert found.seconds_per_megapixel > 0
+
+
+def test_shares_of_classes_become_a_score_that_cuts_where_the_mask_does() -> None:
+    """ukis-csmask takes the class with the largest share; cut at a half, our score of it says the same."""
+    shares = np.random.default_rng(5).dirichlet((0.5, 0.5, 0.5), size=(40, 50)).astype(np.float32)
+    score = clearness(shares)
+    np.testing.assert_array_equal(score >= 0.5, shares.argmax(-1) == 0)
+    assert score.min() >= 0
+    assert score.max() <= 1
+    more = shares.copy()
+    more[..., 0] += 0.1
+    assert (clearness(more) >= score).all()
 
 
 def obvious(*, pixels: int) -> list[tuple[Sample, ...]]:
