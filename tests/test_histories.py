@@ -162,6 +162,8 @@ def test_reprocessed_scene_takes_the_place_of_its_former_self_in_the_history(ite
     root, fresh = tmp_path / "archive", tmp_path / "fresh"
     produce([old, *items[1:]], root, model=PROJECTION, options=KEPT)
     before = histories(root)
+    produce(items[:2], root, model=PROJECTION, overwrite=True)
+    assert histories(root) == before, "begun from nothing, it would lack the frames that aren't given"
     produce(items, root, model=PROJECTION, overwrite=True)
     produce(items, fresh, model=PROJECTION, options=KEPT)
     assert histories(root) == histories(fresh) != before

@@ -158,7 +158,7 @@ def takings(shelf: Shelf, frames: Sequence[Frame], *, made: Sequence[Path] = (),
     """What has to be done so that all histories have the frames of which there are scores.
 
     A frame of which a history has another processing stays in it as it was, for to take it out its former pixels would
-    be needed; ``rebuild`` begins such a history from nothing.
+    be needed; ``rebuild`` begins such a history from nothing, if all that it has is among the frames given.
     """
     scored = [frame for frame in frames if _is_scored(frame, shelf.how)]
     tasks = []
@@ -168,7 +168,8 @@ def takings(shelf: Shelf, frames: Sequence[Frame], *, made: Sequence[Path] = (),
                 for path in left_over(unit.folder):
                     path.unlink(missing_ok=True)
         known = unit.known()
-        stale = rebuild and any(known.get(frame.index, label(frame)) != label(frame) for frame in scored)
+        whole = known.keys() <= {frame.index for frame in scored}
+        stale = rebuild and whole and any(known.get(frame.index, label(frame)) != label(frame) for frame in scored)
         lacking = tuple(scored if stale else (frame for frame in scored if frame.index not in known))
         if lacking:
             own = tuple(path for path in made if path.stem.endswith(f"-{unit.folder.name}"))
