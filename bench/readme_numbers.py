@@ -68,7 +68,7 @@ def rows(results: Path = RESULTS) -> list[str]:
         f"| | error of the median composite against the clear truth, in reflectance: unmasked, masked "
         f"| {this['unmasked']:.4f}, {this['masked']:.4f} ({ratio:.1f} times smaller) |",
     ]
-    table += [f"| real | {name} | {value:.2f} |" for name, value in real.items() if "SCL 3" not in name]
+    table += [f"| real | {name} | {value:.2f} |" for name, value in real.items() if "cloud shadow" not in name]
     ours = speed["rows"]["clearsight, network alone"]
     table += [
         f"| two cores, one run | seconds per Mpx: our network; {name} | {ours:.2f}; {value:.2f} |"

@@ -25,6 +25,10 @@ DATA = ROOT.parent / "shared" / "data"
 IMAGES = ROOT / "docs" / "images"
 KEPT = 0.6
 """Threshold."""
+SCL = {
+    3: "cloud shadow", 4: "vegetation", 5: "bare ground", 6: "water", 8: "likely cloud", 9: "cloud", 10: "thin cirrus",
+}  # fmt: skip
+"""What the classes are called."""
 
 
 def stack_of(bands: dict[str, np.ndarray], *, dates: list[str], pixel: float) -> xr.Dataset:
@@ -113,11 +117,11 @@ def ireland(model: str) -> dict[str, float]:
     good, bad = np.isin(scl, (4, 5, 6)), np.isin(scl, (3, 8, 9, 10))
     good, bad = good & np.isfinite(cs), bad & np.isfinite(cs)
     kept, refused = float((cs[good] >= KEPT).mean()), float((cs[bad] < KEPT).mean())
-    found = {"Ireland, balanced agreement with SCL": (kept + refused) / 2}
+    found = {"Ireland at 60 m, balanced agreement with SCL": (kept + refused) / 2}
     for code in (3, 4, 5, 6, 8, 9, 10):
         here = (scl == code) & np.isfinite(cs)
         if here.any():
-            found[f"Ireland, SCL {code} kept"] = float((cs[here] >= KEPT).mean())
+            found[f"Ireland at 60 m, SCL's {SCL[code]}, kept"] = float((cs[here] >= KEPT).mean())
     return found
 
 
