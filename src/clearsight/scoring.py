@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import odc.geo.xr  # noqa: F401  (the accessor .odc)
 import xarray as xr
 from numpy.typing import NDArray
 
@@ -17,6 +18,7 @@ from clearsight.errors import ArgumentError, MissingBandError
 from clearsight.model import CAUSES, View, load_model
 from clearsight.passes import Window, place_of, score_place
 from clearsight.reference import Dates, FloatArray
+from clearsight.sun import sun_at
 
 PROJECTION: Final = "projection"
 """Name of the scorer without learned weights."""
@@ -192,14 +194,24 @@ def version_of(name: str | None = None) -> str:
 
 
 def _views(stack: xr.Dataset) -> list[View | None]:
-    """Where the sun stood, as far as the stack tells."""
-    if not {"sun_azimuth", "sun_elevation"} <= set(stack.coords):
-        return [None] * stack.sizes["time"]
-    pairs = zip(np.ravel(stack["sun_azimuth"]), np.ravel(stack["sun_elevation"]), strict=True)
+    """Where the sun stood: as the stack tells, else as its place and days do."""
+    count = stack.sizes["time"]
+    angles = [stack.coords.get(name) for name in ("sun_azimuth", "sun_elevation")]
+    azimuth, elevation = (np.full(count, np.nan) if angle is None else np.ravel(angle) for angle in angles)
+    latitude = _latitude(stack)
+    supposed = [None] * count if latitude is None else sun_at(latitude, stack["time"].values)
     return [
-        View(90.0 - float(elevation), float(azimuth)) if np.isfinite(azimuth + elevation) else None
-        for azimuth, elevation in pairs
+        View(90.0 - float(high), float(wide)) if np.isfinite(high + wide) else other
+        for high, wide, other in zip(elevation, azimuth, supposed, strict=True)
     ]
+
+
+def _latitude(stack: xr.Dataset) -> float | None:
+    """Of the middle of a stack, degrees north; None where it doesn't know its place."""
+    geobox = stack.odc.geobox
+    if geobox is None or geobox.crs is None:
+        return None
+    return float(geobox.footprint("EPSG:4326").centroid.coords[0][1])
 
 
 def _pixel(stack: xr.Dataset) -> float:

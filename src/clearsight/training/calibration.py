@@ -1,14 +1,16 @@
 """What a raw score means: a rising curve from what the network says to ``cs``, fitted on clips it wasn't trained on.
 
-Two kinds of material, each with the same weight in all:
+Two kinds of material:
 
 * simulated clips, where the truth is known: raw score and ``cs``;
 * mined real clips, where a scene classification is confident (vegetation, soil, water: usable; shadow, cloud of medium
-  or high probability, thin cirrus: not). A class has no score of its own; it gets the mean ``cs`` that usable and
-  unusable simulated pixels have, and both sides of it weigh the same. So where a real pixel is as likely to be usable
-  as not, the curve passes through the middle, near 0.6.
+  or high probability: not). A class has no score of its own; it gets the median ``cs`` that usable and unusable
+  simulated pixels have, and both sides of it weigh the same. All of them weigh a quarter of the simulated ones: a
+  confident classification leaves out what is hard, which simulation doesn't.
 
-Isotonic regression (Barlow et al. 1972) through the means of narrow ranges of raw scores; straight lines between.
+Isotonic regression (Barlow et al. 1972) through the medians of narrow ranges of raw scores; straight lines between. So
+the truth lies above a calibrated score as often as below it, which is also what keeps the absolute error small. Means
+would draw sure scores towards the middle, since what is wrong about a sure score is wrong on one side only.
 """
 
 from __future__ import annotations
@@ -39,6 +41,7 @@ USABLE: Final = (4, 5, 6)
 UNUSABLE: Final = (3, 8, 9)
 _MEANING: Final = 0.6
 """Score from which on a pixel is usable."""
+_REAL_WEIGHT: Final = 0.25
 _RANGES: Final = 24
 _EVERY: Final = 3
 """Pixels between those that are taken: neighbours say the same."""
@@ -146,8 +149,8 @@ def calibrate(simulated: Sequence[Answers], real: Answers | None = None) -> Knot
     if real is not None and good.any() and not good.all() and 0 < real.truth.mean() < 1:
         side = real.truth > 0.5
         raw = np.concatenate([raw, real.raw])
-        truth = np.concatenate([truth, np.where(side, truth[good].mean(), truth[~good].mean())])
-        weight = np.concatenate([weight, np.where(side, 0.5 / side.sum(), 0.5 / (~side).sum())])
+        truth = np.concatenate([truth, np.where(side, np.median(truth[good]), np.median(truth[~good]))])
+        weight = np.concatenate([weight, _REAL_WEIGHT / 2 / np.where(side, side.sum(), (~side).sum())])
     if not len(raw):
         raise ArgumentError("simulated holds no pixels; ask the network about a bank first.")
     # Most scores lie at either end: ranges of the same width there, and of the same number of pixels between.
@@ -156,11 +159,19 @@ def calibrate(simulated: Sequence[Answers], real: Answers | None = None) -> Knot
     total = np.bincount(place, weight, minlength=len(edges) - 1)
     seen = total > 0
     at = np.bincount(place, weight * raw, minlength=len(total))[seen] / total[seen]
-    mean = np.bincount(place, weight * truth, minlength=len(total))[seen] / total[seen]
-    rising = isotonic_regression(mean, weights=total[seen]).x
+    rising = isotonic_regression(_medians(place, truth, weight), weights=total[seen]).x
     inside = (at > 1e-3) & (at < 1 - 1e-3)
     knots = [(0.0, 0.0), *zip(at[inside].tolist(), np.clip(rising[inside], 0, 1).tolist(), strict=True), (1.0, 1.0)]
     return tuple(round(x, 5) for x, _ in knots), tuple(round(y, 5) for _, y in knots)
+
+
+def _medians(place: NDArray[np.intp], values: NDArray[np.float64], weight: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Weighted median of the values at each place that has any."""
+    order = np.lexsort((values, place))
+    place, values, weight = place[order], values[order], weight[order]
+    starts = np.flatnonzero(np.diff(place, prepend=-1))
+    parts = zip(np.split(values, starts[1:]), np.split(weight, starts[1:]), strict=True)
+    return np.array([part[np.searchsorted(np.cumsum(heavy), heavy.sum() / 2)] for part, heavy in parts])
 
 
 def error_and_area(found: Answers, knots: Knots = ((0.0, 1.0), (0.0, 1.0))) -> tuple[float, float]:
