@@ -87,8 +87,8 @@ def test_scores_are_like_those_of_the_frames_themselves(live, items, tmp_path):
         name = f"33UUU/2023/{index_of(number)}/{index_of(number)}.tif"
         a, b = (read_scores(root / name).cs.values for root in (live, tmp_path))
         # A history's reference is of 20 m, and these images are noise in every pixel.
-        assert np.nanmean(np.abs(a - b)) < 0.1
-        assert ((a >= 0.6) == (b >= 0.6))[~np.isnan(a)].mean() > 0.85
+        assert np.nanmean(np.abs(a - b)) < 0.2
+        assert ((a >= 0.6) == (b >= 0.6))[~np.isnan(a)].mean() > 0.8
         cloud = image(number, shape=SHAPE)[0] > 4000
         assert np.nanmedian(a[cloud]) < 0.3 < 0.7 < np.nanmedian(a[~cloud])
 
