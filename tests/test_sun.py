@@ -70,7 +70,9 @@ def plain(*, crs: str | None) -> xr.Dataset:
     stack = xr.Dataset(bands)
     if crs:
         return stack
-    return xr.Dataset({name: (band.dims, band.values) for name, band in stack.data_vars.items()}, {"time": stack.time.values})
+    return xr.Dataset(
+        {name: (band.dims, band.values) for name, band in stack.data_vars.items()}, {"time": stack.time.values}
+    )
 
 
 def test_a_stack_that_knows_its_place_knows_its_sun():
