@@ -27,13 +27,14 @@ import numpy as np
 import pystac
 import rasterio
 
-from clearsight import _histories, _live, _subtiles, cdf, passes, projection, scoring
+from clearsight import _decoded, _histories, _live, _subtiles, cdf, passes, projection, scoring
 from clearsight.archive import Options, produce
 from clearsight.simulate import simulate
 from clearsight.sources import search
 
 STAGES: list[tuple[str, Any, str]] = [
-    *(("decode", module, "load") for module in (_subtiles, _live, _histories)),
+    ("decode", _decoded.Decoding, "do"),
+    *(("read", module, "load") for module in (_subtiles, _live, _histories)),
     *(("digital numbers", module, "place_of") for module in (scoring, _live)),
     ("pass one", passes, "_trust"),
     ("pass one", projection, "first_look"),

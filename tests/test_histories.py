@@ -70,9 +70,9 @@ def test_a_new_scene_is_decoded_alone_and_compared_with_all_before(live, items, 
     for number in range(3):
         produce(items[number : number + 1], tmp_path, options=LIVE)
     read = []
-    monkeypatch.setattr(_live, "load", lambda wanted, **how: read.append(wanted) or load(wanted, **how))
-    for module in (_subtiles, _histories):
-        monkeypatch.setattr(module, "load", lambda *_, **__: pytest.fail("decoded once more"))
+    for module in (_live, _subtiles):
+        monkeypatch.setattr(module, "load", lambda wanted, **how: read.append(wanted) or load(wanted, **how))
+    monkeypatch.setattr(_histories, "load", lambda *_, **__: pytest.fail("decoded once more"))
     produce(items[3:], tmp_path, options=LIVE)
     assert {item.id for wanted in read for item in wanted} == {items[3].id}
     assert len(read) == 2 * 4, "each band of each sub-tile once"

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from clearsight._histories import VALUES, Shelf, Unit, coarse, label, moment
 from clearsight._periods import Frame, Period, identity
 from clearsight._shares import Seen
-from clearsight._subtiles import BrokenItemsError, Piece, digest, hash_of, is_made, write_piece
+from clearsight._subtiles import BrokenItemsError, Piece, bands_of, digest, hash_of, is_made, write_piece
 from clearsight._work import WORK
 from clearsight.context import SPREAD_TWENTY, Ground
 from clearsight.context import decode as reflectance
@@ -127,14 +127,13 @@ def _meet(a: Window, b: Window) -> bool:
 def _look(piece: Live) -> tuple[Planes, NDArray[np.uint16]]:
     """Scores of the core (time, y, x) of one frame, and what its history will see of it."""
     how, inner = piece.how, piece.place.inner
-    first = load([piece.frame.item], bands=piece.bands[:1], geobox=piece.window)
+    items = piece.items
+    first = load(items, bands=piece.bands[:1], geobox=piece.window)
     wanted = asked(first, piece.bands, level=how.level, model=how.model, context=True)
     seen: list[NDArray[np.uint16]] = []
 
     def bands() -> Iterator[tuple[str, NDArray[np.float32]]]:
-        for name in piece.bands:
-            stack = first if name in first else load([piece.frame.item], bands=[name], geobox=piece.window)
-            band = stack[name].to_numpy()
+        for name, band in bands_of(piece, items, first):
             seen.append(coarse(band[0][inner]))
             yield name, band
 

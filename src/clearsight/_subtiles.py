@@ -26,6 +26,7 @@ from odc.geo.geobox import GeoBox
 
 import clearsight
 from clearsight import ids
+from clearsight._decoded import decoded_item
 from clearsight._grid import output_grid
 from clearsight._periods import Frame, Period, identity
 from clearsight._work import WORK
@@ -91,6 +92,20 @@ class Piece:
     def key(self) -> str:
         """Tile and its unfinished work, period, sub-tile: what a cluster's pages show of the task."""
         return f"score-{self.path.parent.parent.name}-{self.path.parent.name}-{self.path.stem}"
+
+    @property
+    def decoded(self) -> Path:
+        """Folder of what is decoded for all pieces of its row."""
+        folder = self.path.parent
+        return folder.with_name(f"{folder.name}-decoded") / self.path.stem.rpartition("-")[0]
+
+    @property
+    def items(self) -> list[pystac.Item]:
+        """Items of all frames, to be read from what is decoded, as far as it is."""
+        return [
+            decoded_item(frame.item, index=frame.index, bands=self.bands, folder=self.decoded)
+            for frame in self.period.frames
+        ]
 
     def do(self) -> None:
         """`make`."""
@@ -237,22 +252,23 @@ def common_bands(frames: Sequence[Frame], level: Level) -> list[str]:
 
 def _score(piece: Piece) -> tuple[Planes, list[str]]:
     """Scores of the core of a piece, and the indices of their frames."""
-    items = [frame.item for frame in piece.period.frames]
-    how = piece.how
+    items, how = piece.items, piece.how
     try:
         first = load(items, bands=piece.bands[:1], geobox=piece.window)
         wanted = asked(first, piece.bands, level=how.level, model=how.model, context=piece.period.context != "none")
-        return score_window(_bands(piece, first), wanted, inner=piece.place.inner), list(first["id"].values)
+        planes = score_window(bands_of(piece, items, first), wanted, inner=piece.place.inner)
+        return planes, list(first["id"].values)
     except ClearsightError:
-        reasons = _broken(items, piece.window, bands=piece.bands)
+        reasons = _broken([frame.item for frame in piece.period.frames], piece.window, bands=piece.bands)
         if not reasons:
             raise
         raise BrokenItemsError(reasons) from None
 
 
-def _bands(piece: Piece, first: xr.Dataset) -> Iterator[tuple[str, NDArray[np.float32]]]:
+def bands_of(
+    piece: Piece, items: Sequence[pystac.Item], first: xr.Dataset
+) -> Iterator[tuple[str, NDArray[np.float32]]]:
     """Reflectance of the frames, one band after the other: all of them at once would be four times the memory."""
-    items = [frame.item for frame in piece.period.frames]
     for name in piece.bands:
         stack = first if name in first else load(items, bands=[name], geobox=piece.window)
         yield name, stack[name].to_numpy()

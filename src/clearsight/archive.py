@@ -19,6 +19,7 @@ from clearsight._live import can_tell, plan_live
 from clearsight._mirror import Mirror
 from clearsight._objects import is_address
 from clearsight._periods import MODES, PAST, Frame, Mode, Period, periods, reason_to_score
+from clearsight._rows import do_rows, rows_of
 from clearsight._subtiles import BrokenItemsError, How, Piece, plan, publish
 from clearsight._work import alone, clear_work, sweep
 from clearsight.bands import LEVELS, REQUIRED_BANDS, Level
@@ -368,12 +369,14 @@ def _score_together(
     """Make all pieces, then put them together, image by image."""
     pieces, geobox = planned
     sweep(job.root, tile, keep=pieces[0].path.parent.name)
-    steps, what = len(pieces) + sum(len(period.targets) for period in wanted), f"scoring {tile}"
+    rows, what = rows_of(pieces, geobox), f"scoring {tile}"
+    work = sum(len(row.decodings) + len(row.pieces) for row in rows)
+    steps = work + sum(len(period.targets) for period in wanted)
     job.progress(0, steps, what)
-    for done, _ in enumerate(job.run(pieces), start=1):
+    for done, _ in enumerate(do_rows(rows, job.run), start=1):
         job.progress(done, steps, what)
     made, empty = [], []
-    for done, (frame, item) in enumerate(publish(pieces, geobox), start=len(pieces) + 1):
+    for done, (frame, item) in enumerate(publish(pieces, geobox), start=work + 1):
         job.progress(done, steps, what)
         if item is None:
             empty.append(Failed(frame.item.id, _EMPTY, tile))

@@ -30,6 +30,9 @@ _QUALITY_BANDS: Final = {"lost": (1, 3), "degraded": (2, 4), "defective": (5,), 
 _TILE_STEP: Final = 60
 """Metres: corners of all tiles are multiples of it."""
 
+DECODED: Final = "clearsight:decoded"
+"""Field of an asset: a file that holds the needed part of its image, decoded already."""
+
 _GML_MASKS: Final = {"nodata": "MSK_NODATA", "saturated": "MSK_SATURA", "defective": "MSK_DEFECT"}
 """Masks of polygons before processing baseline 04.00."""
 
@@ -74,7 +77,7 @@ def source(item: pystac.Item, asset: str) -> Source:
     return Source(
         item=item.id,
         asset=asset,
-        href=found.get_absolute_href() or found.href,
+        href=fields.get(DECODED) or found.get_absolute_href() or found.href,
         band=index,
         nodata=None if nodata is None else float(nodata),
         # Whole numbers again: 0.0001 stands for 1/10000, and 0.1 has no exact form in binary.

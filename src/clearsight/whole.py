@@ -11,13 +11,15 @@ from clearsight.errors import OutputError
 
 
 @contextmanager
-def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
+def whole_file(path: str | os.PathLike[str], *, lasting: bool = True) -> Iterator[Path]:
     """Give a temporary path beside ``path``; rename it to ``path`` when the block ends well, remove it when not.
 
     Parameters
     ----------
     path : path
         The file to make; its folder is made when it doesn't exist.
+    lasting : bool
+        Wait until the bytes are on the disk; False for files that nobody needs after a power cut.
 
     Raises
     ------
@@ -38,9 +40,10 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         yield part
-        with part.open("rb+") as file:
-            # A rename can reach the disk before the bytes do; after a power cut the file would be there, but empty.
-            os.fsync(file.fileno())
+        if lasting:
+            with part.open("rb+") as file:
+                # A rename can reach the disk before the bytes do; after a power cut the file would be there, but empty.
+                os.fsync(file.fileno())
         part.replace(target)
     except OSError as error:
         raise OutputError(f"{target} can't be written ({error}); choose a folder you may write to.") from error
