@@ -41,7 +41,7 @@ HALO: Final = 192
 """Pixels around a sub-tile that its scores depend on."""
 
 _FORMAT: Final = 1
-_WINDOW: Final = 1536
+_WINDOW: Final = 1600
 """Pixels of a side that one run of the network takes, without halo; bounds memory."""
 _STEPS: Final = 8192
 """Raw scores are calibrated to so many steps; products keep 200."""

@@ -11,8 +11,8 @@ from clearsight.errors import ArgumentError
 Window = tuple[slice, slice]
 """Rows and columns."""
 
-LARGEST: Final = 1536
-"""Pixels along a side of a sub-tile at most."""
+LARGEST: Final = 1600
+"""Pixels along a side of a sub-tile at most: a tile of 10980 is seven of them wide, without a sliver at its end."""
 
 _STEP: Final = 64
 _BYTES: Final = 2_200_000_000
@@ -52,7 +52,7 @@ def side_for(frames: int, *, halo: int, bytes_per_pixel: tuple[float, float]) ->
     Examples
     --------
     >>> [side_for(frames, halo=192, bytes_per_pixel=(320, 30)) for frames in (6, 30, 100)]
-    [1536, 896, 384]
+    [1600, 896, 384]
     """
     fixed, each = bytes_per_pixel
     side = int((_BYTES / (fixed + each * max(frames, 1))) ** 0.5 - 2 * halo) // _STEP * _STEP
