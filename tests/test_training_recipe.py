@@ -32,6 +32,7 @@ def test_the_recipes_of_the_project_are_recipes(name):
         ("[alone]\nminutes = 1", "[alone]\nminutes = 0", "alone"),
         ("mined = 2\nlast_rate", "mined = -1\nlast_rate", "context"),
         ("mined = 2\nlast_rate", "clear = 2\nlast_rate", "context.clear"),
+        ("[alone]\n", "[alone]\nmined = 1\n", "alone.mined"),
         ("[machine]", '[machine]\ndevice = "tpu"', "machine.device"),
         (
             "[similarity]\nminutes = 0.5\nseed = 1\nsize = 64",

@@ -52,6 +52,8 @@ def test_every_stage_is_told_of_and_the_model_scores(recipe, trained):
     record = json.loads((recipe.out / "again" / "record.json").read_text())
     assert set(record["scores"]) == {"without context", "with context"}
     assert record["data"] == {"simulated clips": 1, "mined clips": [1]}
+    similar = json.loads((recipe.out / "similarity" / "record.json").read_text())
+    assert similar["start"] == "alone"
     rng = np.random.default_rng(0)
     bands = {name: rng.uniform(0, 0.4, (2, 33, 40)).astype(np.float32) for name in ("B02", "B03", "B04")}
     dates = np.array(["2020-07-01", "2020-07-06"], dtype="datetime64[ns]")
@@ -74,6 +76,14 @@ def test_what_is_done_isnt_done_again(recipe, trained):
 def test_a_folder_belongs_to_one_recipe(recipe, trained):
     with pytest.raises(ArgumentError, match="another widths"):
         follow(dataclasses.replace(recipe, widths=(4, 4, 4, 4, 4)))
+
+
+def test_a_smaller_similarity_network_learns_from_nothing(recipe, trained, tmp_path):
+    narrow = dataclasses.replace(SHORT, widths=(4, 4, 4, 4, 4))
+    smaller = dataclasses.replace(recipe, out=tmp_path, similarity=narrow)
+    (tmp_path / "bank").symlink_to(recipe.out / "bank")
+    next(step for step in steps(smaller) if step.name == "similarity").run(lambda *_: None)
+    assert json.loads((tmp_path / "similarity" / "record.json").read_text())["start"] is None
 
 
 def test_stages_without_mined_clips(recipe):

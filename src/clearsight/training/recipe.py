@@ -74,7 +74,7 @@ class Stage:
     simulated: int = 10
     """Turns of the simulated clips; a batch is drawn from one source, as often as it has turns among all."""
     mined: int = 0
-    """Turns of each mined archive."""
+    """Turns of each mined archive; there are none before ``context``."""
     clear: int = 0
     """Turns of the clear real chips."""
     widths: tuple[int, int, int, int, int] | None = None
@@ -106,6 +106,7 @@ class Recipe:
     held_out: BankPlan
     """For calibration and scores; never trained on."""
     similarity: Stage
+    """Starts from ``alone``, unless it has widths of its own."""
     alone: Stage
     """The look at one frame, without context."""
     context: Stage
@@ -171,6 +172,10 @@ def _check(recipe: Recipe) -> None:
             )
         if stage.mined and not recipe.mined:
             raise ArgumentError(f"{name}.mined={stage.mined}, but the recipe has no [[mined]] archive; add one.")
+        if stage.mined and name in ("similarity", "alone"):
+            raise ArgumentError(
+                f"{name}.mined={stage.mined}: mined clips have no labels before [context]; leave it out."
+            )
         if stage.clear and recipe.clear is None:
             raise ArgumentError(f"{name}.clear={stage.clear}, but the recipe has no table [clear]; add one.")
         too_small = [mined.source for mined in recipe.mined if stage.mined and mined.size % 32]

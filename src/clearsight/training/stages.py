@@ -1,6 +1,6 @@
 """The stages of a training, in order; each is done once, and a stopped training goes on where it was.
 
-bank -> similarity -> mine -> label -> alone -> trust -> context -> relabel -> again -> calibrate -> export
+bank -> alone -> similarity -> mine -> label -> trust -> context -> relabel -> again -> calibrate -> export
 """
 
 from __future__ import annotations
@@ -100,16 +100,14 @@ def steps(recipe: Recipe) -> list[Step]:
     if recipe.clear is not None:
         chips = recipe.clear
         first.append(Step("clear", lambda _: _clear(out / "clear", chips)))
+    first.append(trained("alone", recipe.alone, reference=0.0))
     labels = [
-        trained("similarity", recipe.similarity, pair=True),
+        # What a cloud looks like it needn't learn again; a smaller network can't start from a larger one.
+        trained("similarity", recipe.similarity, start=None if recipe.similarity.widths else "alone", pair=True),
         Step("mine", lambda progress: _mine(mined, recipe.mined, progress)),
         Step("label", lambda progress: _label(out / "similarity", mined, progress)),
     ]
-    looks = [
-        trained("alone", recipe.alone, reference=0.0),
-        trust("trust", "alone"),
-        trained("context", recipe.context, start="alone"),
-    ]
+    looks = [trust("trust", "alone"), trained("context", recipe.context, start="alone")]
     teach = [Step("relabel", lambda progress: _relabel(out / "context", mined, progress))]
     last = [
         trust("trust_again", "context"),
