@@ -31,7 +31,7 @@ BAND_SETS: Final[dict[str, tuple[str, ...]]] = {
 _SET_SHARE: Final = (0.38, 0.12, 0.14, 0.15, 0.09)
 """How often each is drawn; else bands are dropped at random."""
 _L2A_SHARE: Final = 0.45
-_UNKNOWN_SUN: Final = 0.25
+_UNKNOWN_SUN: Final = 0.35
 _NO_REFERENCE: Final = 0.3
 _COARSE_REFERENCE: Final = 0.3
 
