@@ -106,6 +106,20 @@ def test_what_the_row_above_has_is_not_decoded_again(items, grid, tmp_path, monk
         )
 
 
+def test_no_file_in_memory_is_left_open(items, grid, tmp_path, monkeypatch):
+    made = []
+
+    class Watched(rasterio.MemoryFile):
+        def __init__(self, *args):
+            super().__init__(*args)
+            made.append(self)
+
+    monkeypatch.setattr(_decoded.rasterio, "MemoryFile", Watched)
+    _decode(items[0], grid, slice(0, 100), tmp_path)
+    assert len(made) == len(BANDS)
+    assert all(memory.closed for memory in made)
+
+
 def test_other_resolutions_and_reference_systems_are_read_from_the_image(items, grid, tmp_path):
     for number, other in enumerate((grid.zoom_out(2), grid.to_crs("EPSG:4326"))):
         Decoding(items[0], "i", ("B02",), Rows(tmp_path / str(number), other), None).do()

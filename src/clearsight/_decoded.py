@@ -77,12 +77,12 @@ class Decoding:
             if made is not None:
                 # By Python: GDAL can leave blocks out on a full disk without a word, and those would read as nodata.
                 with whole_file(path, lasting=False) as part:
-                    part.write_bytes(made.getbuffer())
+                    part.write_bytes(made)
         except ClearsightError as error:
             _log.info("%s, %s isn't decoded beforehand: %s", self.item.id, name, error)
 
-    def _image(self, address: str, name: str) -> rasterio.MemoryFile | None:
-        """The needed rows as a file; None if they can't stand for the image."""
+    def _image(self, address: str, name: str) -> bytes | None:
+        """The needed rows as a file's content; None if they can't stand for the image."""
         with rasterio.open(address, sharing=False) as image:
             span = _span(image, self.rows.window)
             if span is None:
@@ -96,10 +96,10 @@ class Decoding:
                 "crs": image.crs, "transform": image.window_transform(span), "tiled": True,
                 "blockxsize": 256, "blockysize": 256,
             }  # fmt: skip
-        memory = rasterio.MemoryFile()
-        with memory.open(**profile) as file:
-            file.write(numbers, 1)
-        return memory
+        with rasterio.MemoryFile() as memory:
+            with memory.open(**profile) as file:
+                file.write(numbers, 1)
+            return bytes(memory.getbuffer())
 
     def _known(self, image: rasterio.DatasetReader, span: Window, name: str) -> NDArray[Any]:
         """The first rows, from the files of the row above; none, if there is no such file."""
