@@ -24,7 +24,7 @@ from clearsight.simulate.air.atmosphere import (
     to_toa,
     vapour_depth,
 )
-from clearsight.simulate.air.state import AEROSOLS, PLATFORMS, Air, Geometry, part_above, vapour_share
+from clearsight.simulate.air.state import AEROSOLS, PLATFORMS, Air, Geometry, part_above, vapour_share, veil_reflectance
 
 REAL = Path(__file__).parents[2] / "shared" / "data"
 NAMES = list(BANDS)
@@ -145,6 +145,41 @@ def test_to_surface_undoes_to_toa(air, geometry, reflectance):
     tolerance = 4e-7 * (1 + c.path) / signal + 1e-6
     assert np.all(np.abs(back[:, 0, 0] - reflectance) <= tolerance)
     assert tolerance[np.arange(13) != B10].max() < 0.02
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+@pytest.mark.parametrize(("height", "pressure"), [(0.0, 1.0), (5.0, 0.5334)])
+def test_molecules_scatter_as_rayleigh_has_it(platform, height, pressure):
+    """Hansen and Travis 1974: 0.008569 λ⁻⁴ (1 + 0.0113 λ⁻² + 0.00013 λ⁻⁴), in proportion to the air's pressure."""
+    bare = Air(aot=0.0, water_vapour=0.0, ozone=0.0, elevation=height)
+    depth = -np.log(coefficients(bare, Geometry(0.0, view_zenith=0.0), platform=platform).down)
+    wave = np.array([band.wavelength for band in BANDS.values()])
+    expected = 0.008569 * wave**-4 * (1 + 0.0113 * wave**-2 + 0.00013 * wave**-4) * pressure
+    # B02 is 65 nm wide, and lies 3 nm further into the blue on S2C: both raise its mean by some per cent.
+    np.testing.assert_allclose(depth, expected, rtol=0.065, atol=2e-6)
+    assert np.all(np.diff(depth[:8]) < 0)
+
+
+@settings(max_examples=40, deadline=None)
+@given(airs, geometries)
+def test_what_leaves_the_air_is_never_more_than_what_enters_it(air, geometry):
+    """White ground under any air: what comes back on average over all directions is at most what came in."""
+    c = coefficients(air, geometry)
+    lost = 1.0 - (c.down + c.down_diffuse)
+    assert np.all(c.path <= 1.0)
+    # Light that doesn't reach the ground is absorbed or scattered back; towards the zenith it's below its average.
+    assert np.all(c.path <= 2.5 * lost + 0.01 + veil_reflectance(air.veil, geometry))
+
+
+def test_thick_haze_hides_the_ground_and_none_at_all_leaves_it():
+    """At the ends of the tables: in the blue under smoke of optical depth 4 next to nothing straight is left."""
+    thick = coefficients(Air(aerosol="smoke", aot=4.0), Geometry(60.0))
+    assert thick.down[B02] < 1e-3
+    assert (to_toa(ground(0.9), thick) - to_toa(ground(0.0), thick))[B02].max() < 0.12
+    none = coefficients(Air(aot=0.0), Geometry(60.0))
+    almost = coefficients(Air(aot=1e-6), Geometry(60.0))
+    for name in ("path", "down", "down_diffuse", "up", "albedo"):
+        np.testing.assert_allclose(getattr(almost, name), getattr(none, name), atol=1e-5)
 
 
 def test_identity_without_air_above_everything():

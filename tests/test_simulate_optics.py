@@ -96,7 +96,7 @@ def test_values_are_shares_of_light(phase, share, sun, view, azimuth, depth):
 @pytest.mark.parametrize(("phase", "radius", "asymmetry"), [("water", 9.0, 0.862), ("ice", 30.0, 0.75)])
 def test_thick_clouds_follow_asymptotic_theory(phase, radius, asymmetry):
     """Global transmittance of a thick cloud that absorbs nothing is 1 / (1.07 + 0.75 τ (1 − g)) (King 1987)."""
-    depth = np.array([12.0, 20.0, 40.0], dtype=np.float32)
+    depth = np.array([12.0, 20.0, 40.0, 240.0], dtype=np.float32)
     cloud = layer(depth, phase, radius)
     expected = 1 / (1.07 + 0.75 * depth * (1 - asymmetry))
     np.testing.assert_allclose(1 - cloud.spherical_albedo[B03], expected, rtol=0.03)
@@ -104,6 +104,23 @@ def test_thick_clouds_follow_asymptotic_theory(phase, radius, asymmetry):
     through = cloud.transmittance + cloud.transmittance_diffuse
     escape = 3 / 7 * (1 + 2 * np.cos(np.radians(40.0)))
     np.testing.assert_allclose(through[B03], expected * escape, rtol=0.05)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.floats(0.0, 1.0), st.floats(0.0, 15.0), st.floats(0.0, 15.0), st.floats(0.05, 200.0))
+def test_sun_and_satellite_may_change_places(share, sun, view, depth):
+    """Helmholtz: the light's way may be reversed. Ice only: so near the zenith droplets show their glory, whose rings
+    are finer than the tables; Sentinel-2 never sees the sun that high over cloud but at noon in the tropics."""
+    there, back = (
+        cloud_optics(
+            np.array([depth], dtype=np.float32),
+            phase="ice",
+            effective_radius=radius_of("ice", share),
+            geometry=Geometry(one, 150.0, other, 40.0),
+        ).reflectance
+        for one, other in ((sun, view), (view, sun))
+    )
+    np.testing.assert_allclose(there, back, rtol=0.08, atol=1e-4)
 
 
 def test_thin_clouds_scatter_once():

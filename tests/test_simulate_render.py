@@ -13,10 +13,12 @@ from scipy import ndimage
 
 from clearsight.bands import BANDS
 from clearsight.errors import ArgumentError
-from clearsight.simulate.air.atmosphere import Air, Geometry, coefficients, to_surface
+from clearsight.simulate.air.atmosphere import AEROSOLS, Aerosol, Air, Geometry, coefficients, to_surface
 from clearsight.simulate.cloud.fields import KINDS, CloudLayer, make_clouds
 from clearsight.simulate.cloud.sky import Sky, draw_sky
 from clearsight.simulate.imaging.render import render
+from clearsight.simulate.imaging.sensor import observe, regrid
+from clearsight.simulate.imaging.shadows import window
 from clearsight.simulate.imaging.truth import CAUSES, quality
 
 SHAPE = (64, 64)
@@ -75,6 +77,56 @@ def test_a_clear_sky_is_all_quality_and_its_own_clear_scene() -> None:
     assert np.allclose(frame.clear_boa[WITHOUT_B10], ground()[WITHOUT_B10], atol=1e-5)
 
 
+@given(
+    seed=st.integers(0, 10_000),
+    zenith=st.floats(5, 82),
+    view=st.floats(0, 12),
+    haze=st.floats(0, 1.5),
+    aerosol=st.sampled_from(AEROSOLS),
+)
+@settings(max_examples=40, deadline=None)
+def test_without_cloud_and_shadow_quality_is_one_up_to_haze(
+    seed: int, zenith: float, view: float, haze: float, aerosol: Aerosol
+) -> None:
+    """And what haze beyond the reference takes is what the definition says, whatever the ground."""
+    sun = replace(SUN, sun_zenith=zenith, view_zenith=view)
+    frame = render(ground(seed=seed), sky=Sky(air=Air(aerosol=aerosol, aot=haze)), geometry=sun)
+    airmass = 1 / np.cos(np.radians(zenith)) + 1 / np.cos(np.radians(view))
+    np.testing.assert_allclose(frame.q, np.exp(-0.5 * max(haze - 0.2, 0.0) * airmass), rtol=1e-4, atol=1e-7)
+    assert (frame.shadow == 1.0).all()
+    assert set(np.unique(frame.cause)) <= {0, 2}
+    if haze <= 0.2:
+        assert (frame.q == 1.0).all()
+        assert np.array_equal(frame.toa, frame.clear_toa)
+
+
+@given(
+    level=st.floats(0.02, 0.7),
+    zenith=st.floats(10, 70),
+    haze=st.floats(0, 0.2),
+    vapour=st.floats(0.1, 4.0),
+    seed=st.integers(0, 10_000),
+    baseline=st.sampled_from(["02.14", "05.10"]),
+)
+@settings(max_examples=40, deadline=None)
+def test_an_l1c_image_gives_the_surface_back_within_noise(
+    level: float, zenith: float, haze: float, vapour: float, seed: int, baseline: str
+) -> None:
+    """Through the instrument: gain, noise, twelve bits, digital numbers; then the inverse of the true atmosphere."""
+    air, sun = Air(aot=haze, water_vapour=vapour), replace(SUN, sun_zenith=zenith)
+    frame = render(np.full((13, 48, 48), level, np.float32), sky=Sky(air=air), geometry=sun)
+    assert (frame.q == 1.0).all()
+    toa = regrid(observe(frame.toa, seed=seed, sun_zenith=zenith, baseline=baseline))
+    c = coefficients(air, sun)
+    error = np.abs(to_surface(toa, c) - level)
+    signal = (c.gas * (c.down + c.down_diffuse) * c.up)[:, None, None]
+    # 0.3 % of gain, four standard deviations of noise at most; what the air dims is divided by its transmittance.
+    tolerance = (0.012 * toa + 0.004 / np.cos(np.radians(zenith))) * 1.3 / signal
+    usable = (signal[:, 0, 0] > 0.02) & WITHOUT_B10
+    assert usable.sum() >= 11
+    assert (error[usable] <= tolerance[usable]).mean() > 0.995
+
+
 def test_an_empty_cloud_layer_changes_nothing() -> None:
     empty = slab(0.0)
     with_layer = render(ground(), sky=Sky((empty, replace(empty, base_height=8000.0))), geometry=SUN)
@@ -102,7 +154,7 @@ def test_a_plume_of_smoke_lowers_quality_where_it_lies() -> None:
 @given(
     seed=st.integers(0, 1000),
     zenith=st.floats(10, 75),
-    kind=st.sampled_from(["cumulus", "broken_stratus", "thin_cirrus", "deep"]),
+    kind=st.sampled_from(KINDS),
     factor=st.floats(1.0, 5.0),
     extra=st.floats(0.0, 2.0),
 )
@@ -276,6 +328,25 @@ def test_the_definition_of_quality_in_numbers() -> None:
 def test_a_wrong_shape_is_refused() -> None:
     with pytest.raises(ArgumentError, match=r"reflectance has shape \(4, 8, 8\); expected \(13, y, x\)"):
         render(np.zeros((4, 8, 8), dtype=np.float32), sky=Sky(), geometry=SUN)
+
+
+@given(
+    origin=st.tuples(st.floats(-300, 300), st.floats(-300, 300)),
+    shape=st.tuples(st.integers(1, 90), st.integers(1, 90)),
+    step=st.sampled_from([1.0, 0.25, 0.5]),
+)
+@settings(max_examples=60, deadline=None)
+def test_a_window_is_what_scipy_finds_between_the_pixels(
+    origin: tuple[float, float], shape: tuple[int, int], step: float
+) -> None:
+    field = np.random.default_rng(0).random((40, 56), dtype=np.float32)
+    before = field.copy()
+    cut = window(field, origin=origin, shape=shape, step=step)
+    at = [start + step * np.arange(count) for start, count in zip(origin, shape, strict=True)]
+    expected = ndimage.map_coordinates(field, np.meshgrid(*at, indexing="ij"), order=1, mode="grid-wrap")
+    np.testing.assert_allclose(cut, expected, atol=2e-3)
+    cut += 1.0
+    assert np.array_equal(field, before), "a window must not lend its field's memory"
 
 
 @pytest.mark.slow

@@ -77,34 +77,38 @@ def scattering(
     mu, mu_up = np.cos(np.radians(angles[:2]))
     air, dust = _molecules(platform), _aerosol(aerosol, platform)
     at_air, at_dust = _pressure_weights(elevation)
-    tau = np.tensordot(at_air, _molecule_depth(platform), axes=1)
+    tau = at_air @ _molecule_depth(platform)
     tau_mixed = tau[:, None] + _extinction(aerosol, platform)[:, None] * aot
     tilt = _tilt(aerosol, np.concatenate([[0.0], aot]), tau=tau, angles=angles, platform=platform)
 
     position = np.sqrt(aot / MAX_AOT) * (_AOT.size - 1)
     low = np.minimum(position.astype(int), _AOT.size - 2)
 
-    def level(table: Floats, weights: Floats) -> Floats:
-        return np.tensordot(weights, table, axes=1)
+    both = np.concatenate([low, low + 1])
 
-    def with_aerosol(table: Floats) -> Floats:
-        """(pressure, aot, 13) to (13, n): of the dense axis no more is worked on than what's asked for."""
-        below, above = (level(table[:, row], at_dust) for row in (low, low + 1))
+    def along_aot(ends: Floats) -> Floats:
+        """(n below and n above, 13) to (13, n)."""
+        below, above = ends[: aot.size], ends[aot.size :]
         return np.asarray(below + (position - low)[:, None] * (above - below)).T
 
+    def alone_at(table: Floats, cosine: float) -> Floats:
+        """(pressure, cosine, 13) to (13, 1)."""
+        row, weights = _cosine_place(cosine)
+        return _contracted(table[:, row : row + 2], at_air, weights)[:, None]
+
     def with_aerosol_at(table: Floats, cosine: float) -> Floats:
-        """The same of (pressure, cosine, aot, 13)."""
-        row, weight = _cosine_place(cosine)
-        return (1.0 - weight) * with_aerosol(table[:, row]) + weight * with_aerosol(table[:, row + 1])
+        """(pressure, cosine, aot, 13) to (13, n): of the dense axes no more is worked on than what's asked for."""
+        row, weights = _cosine_place(cosine)
+        return along_aot(_contracted(table[:, row : row + 2, both], at_dust, weights))
 
     def through(cosine: float) -> tuple[Floats, Floats]:
-        alone = level(_at_cosine(air.depth, cosine), at_air)[:, None]
+        alone = alone_at(air.depth, cosine)
         mixed = alone + with_aerosol_at(dust.depth, cosine)
         return np.exp(-np.maximum(alone, 0.0) / cosine), np.exp(-np.maximum(mixed, 0.0) / cosine)
 
     (down_alone, down), (up_alone, up) = through(float(mu)), through(float(mu_up))
-    path = level(_at_cosine(air.path, float(mu)), at_air)[:, None] / mu
-    albedo = level(air.albedo, at_air)[:, None]
+    path = alone_at(air.path, float(mu)) / mu
+    albedo = (at_air @ air.albedo)[:, None]
     molecules = Scattering(
         path=np.maximum(path + tilt[:, :1], 0.0),
         down=down_alone,
@@ -119,7 +123,7 @@ def scattering(
         down_direct=np.minimum(np.exp(-tau_mixed / mu), down),
         up=up,
         up_direct=np.minimum(np.exp(-tau_mixed / mu_up), up),
-        albedo=albedo + with_aerosol(dust.albedo),
+        albedo=albedo + along_aot(_contracted(dust.albedo[:, both], at_dust)),
     )
     return molecules, mixed
 
@@ -176,6 +180,15 @@ def _tilt(aerosol: str, aot: Floats, *, tau: Floats, angles: tuple[float, float,
     return first_order(backward, mu_up) - first_order(mu, 1.0)
 
 
+def _contracted(table: Floats, *weights: Floats) -> Floats:
+    """Sum over the first axes of a table, weighted along each, in one product: small tables cost calls, not sums."""
+    whole = weights[0]
+    for along in weights[1:]:
+        whole = np.multiply.outer(whole, along).ravel()
+    return np.asarray((whole @ table.reshape(whole.size, -1)).reshape(table.shape[len(weights) :]))
+
+
+@lru_cache(maxsize=256)
 def _pressure_weights(elevation: float) -> tuple[Floats, Floats]:
     """Weights of the tables' pressures: a parabola for molecules, a line for aerosol."""
     pressure = _pressure(elevation)
@@ -201,14 +214,15 @@ def _lagrange(nodes: Floats, at: float) -> Floats:
 
 def _at_cosine(table: Floats, cosine: float) -> Floats:
     """A dense table (pressure, cosine, …) at one cosine."""
-    low, weight = _cosine_place(cosine)
-    return np.asarray(table[:, low] + weight * (table[:, low + 1] - table[:, low]))
+    low, (below, above) = _cosine_place(cosine)
+    return np.asarray(below * table[:, low] + above * table[:, low + 1])
 
 
-def _cosine_place(cosine: float) -> tuple[int, float]:
+def _cosine_place(cosine: float) -> tuple[int, Floats]:
+    """Row of ``_COSINE`` below a cosine, and the weights of this row and the next."""
     position = (cosine - float(_COSINE[0])) / float(_COSINE[1] - _COSINE[0])
     low = min(max(int(position), 0), _COSINE.size - 2)
-    return low, position - low
+    return low, np.array([1.0 - (position - low), position - low])
 
 
 def _between(values: Floats, position: Floats) -> Floats:

@@ -279,8 +279,9 @@ def gas_above(height: float, *, air: Air, geometry: Geometry, platform: Platform
     True
     """
     _check_platform(platform)
-    lifted = part_above(replace(air, aot=0.0), max(height, air.elevation))
-    return _gases(lifted, _airmass(geometry), platform=platform).astype(np.float32)
+    lifted, airmass = part_above(replace(air, aot=0.0), max(height, air.elevation)), _airmass(geometry)
+    wet = _leaking(_vapour_above(lifted, airmass, climb=np.zeros(1), platform=platform), air)[:, 0]
+    return np.asarray(_dry_gases(lifted, airmass, platform=platform) * wet, dtype=np.float32)
 
 
 def vapour_depth(height: float, *, air: Air, geometry: Geometry, platform: Platform = "S2A") -> Array:
@@ -311,17 +312,17 @@ def _at_nodes(air: Air, geometry: Geometry, *, platform: Platform, aot: NDArray[
         platform=platform,
     )
     airmass = _airmass(geometry)
-    over_molecules = _vapour_over(air, airmass, platform=platform, scale_height=MOLECULE_HEIGHT)
-    over_aerosol = _vapour_over(air, airmass, platform=platform, scale_height=air.aerosol_height)
-    path = molecules.path * over_molecules[:, None] + (mixed.path - molecules.path) * over_aerosol[:, None]
+    dry = _dry_gases(air, airmass, platform=platform)[:, None]
+    over_ground, over_molecules, over_aerosol = _vapour_over(air, airmass, platform=platform)
+    path = molecules.path * over_molecules + (mixed.path - molecules.path) * over_aerosol
     values = {
-        "path": path * _dry_gases(air, airmass, platform=platform)[:, None] + veil_reflectance(air.veil, geometry),
+        "path": path * dry + veil_reflectance(air.veil, geometry),
         "down": mixed.down_direct,
         "down_diffuse": mixed.down - mixed.down_direct,
         "up": mixed.up,
         "up_diffuse": mixed.up - mixed.up_direct,
         "albedo": mixed.albedo,
-        "gas": np.repeat(_gases(air, airmass, platform=platform)[:, None], aot.size, axis=1),
+        "gas": np.repeat(dry * _leaking(over_ground, air), aot.size, axis=1),
     }
     return Coefficients(**{name: value.astype(np.float32) for name, value in values.items()})
 
@@ -336,18 +337,22 @@ def _dry_gases(air: Air, airmass: float, *, platform: Platform) -> NDArray[np.fl
     return gas_transmittance(platform=platform, ozone=air.ozone * airmass, airmass=airmass, height=air.elevation)
 
 
-def _gases(air: Air, airmass: float, *, platform: Platform) -> NDArray[np.float64]:
-    """Transmittance (13,) of all gases."""
-    wet = _vapour_above(air, airmass, climb=np.zeros(1), platform=platform)[:, 0]
+def _leaking(wet: NDArray[np.float64], air: Air) -> NDArray[np.float64]:
+    """Transmittance (13, n) of vapour, with what reaches B10 from outside the band."""
     wet[_B10] += air.cirrus_leak * (1 - wet[_B10])
-    return np.asarray(_dry_gases(air, airmass, platform=platform) * wet)
+    return wet
 
 
-def _vapour_over(air: Air, airmass: float, *, platform: Platform, scale_height: float) -> NDArray[np.float64]:
-    """Mean transmittance (13,) of the vapour above the scatterers, which thin out with ``scale_height``."""
-    # Midpoints of equal shares of the scatterers, from the ground up.
-    climb = -scale_height * np.log((np.arange(16) + 0.5) / 16)
-    return np.asarray(_vapour_above(air, airmass, climb=climb, platform=platform).mean(axis=1))
+_SHARES: Final = -np.log((np.arange(16) + 0.5) / 16)
+"""Heights of sixteen equal shares of what thins out exponentially, the middle of each, in scale heights."""
+
+
+def _vapour_over(air: Air, airmass: float, *, platform: Platform) -> tuple[NDArray[np.float64], ...]:
+    """Transmittance (13, 1) of the vapour above the ground, and its means above the molecules and above the aerosol."""
+    climb = np.concatenate([[0.0], MOLECULE_HEIGHT * _SHARES, air.aerosol_height * _SHARES])
+    through = _vapour_above(air, airmass, climb=climb, platform=platform)
+    molecules, aerosol = through[:, 1:17], through[:, 17:]
+    return through[:, :1], molecules.mean(axis=1, keepdims=True), aerosol.mean(axis=1, keepdims=True)
 
 
 def _vapour_above(air: Air, airmass: float, *, climb: NDArray[np.float64], platform: Platform) -> NDArray[np.float64]:

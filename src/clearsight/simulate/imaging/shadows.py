@@ -54,6 +54,9 @@ def window(field: Array, *, origin: tuple[float, float], shape: tuple[int, int],
     >>> window(field, origin=(0.0, 1.5), shape=(1, 3))
     array([[1.5, 1. , 0.5]], dtype=float32)
     """
+    if step == 1.0:
+        down = _moved(field, start=origin[0], count=shape[0])
+        return np.ascontiguousarray(_moved(down.T, start=origin[1], count=shape[1]).T)
     out = field
     for axis in (0, 1):
         at = origin[axis] + step * np.arange(shape[axis])
@@ -67,6 +70,23 @@ def window(field: Array, *, origin: tuple[float, float], shape: tuple[int, int],
         out -= first
         out *= weight[:, None] if axis == 0 else weight
         out += first
+    return np.asarray(out, dtype=np.float32)
+
+
+def _moved(field: Array, *, start: float, count: int) -> Array:
+    """Rows of a periodic field from ``start`` on, a new array: all lie between two rows alike, so none is looked up."""
+    low = int(np.floor(start))
+    weight, low, size = np.float32(start - low), low % field.shape[0], field.shape[0]
+    between = bool(weight >= 1e-3)
+    if low + count + between <= size:
+        rows = field[low : low + count + between]
+    else:
+        rows = np.take(field, np.arange(low, low + count + between), axis=0, mode="wrap")
+    if not between:
+        return np.array(rows, dtype=np.float32)
+    out = rows[1:] - rows[:-1]
+    out *= weight
+    out += rows[:-1]
     return np.asarray(out, dtype=np.float32)
 
 
