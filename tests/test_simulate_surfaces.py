@@ -14,8 +14,17 @@ from clearsight.errors import ArgumentError
 from clearsight.simulate.ground.covers import FACTS, Cover
 from clearsight.simulate.ground.phenology import growth
 from clearsight.simulate.ground.reflectance import ground_reflectance
-from clearsight.simulate.ground.spectra import canopy, deep_water, library, snow, sun_glint, wetted
-from clearsight.simulate.ground.terrain import cast_shadow, direct_light, exchange_light, fractal
+from clearsight.simulate.ground.spectra import (
+    canopy,
+    deep_water,
+    library,
+    snow,
+    snow_absorption,
+    snow_geometry,
+    sun_glint,
+    wetted,
+)
+from clearsight.simulate.ground.terrain import Slope, cast_shadow, direct_light, exchange_light, fractal, leaning
 from clearsight.simulate.ground.weather import Weather, sun_zenith, weather
 from clearsight.simulate.ground.winter import lay_snow
 from clearsight.simulate.places.layout import Habit, canvas_axes, cut, meander, mixed_pixels, to_canvas
@@ -290,6 +299,28 @@ def test_snow_darkens_with_grain_and_soot() -> None:
     assert old[BLUE] > dirty[BLUE] + 0.1
 
 
+def test_snow_is_whiter_where_it_faces_a_low_sun_and_darker_where_it_leans_away() -> None:
+    """A slope of 30° under a sun 60° from the zenith; the reflectance of level snow is what `snow` says."""
+    level, towards, away = (
+        snow_geometry(sun=np.array([np.cos(np.deg2rad(a))]), view=np.array([v]), sun_zenith=60.0)
+        for a, v in ((60.0, 1.0), (30.0, np.cos(np.deg2rad(30.0))), (84.0, np.cos(np.deg2rad(30.0))))
+    )
+    assert away[0] < level[0] < towards[0] < 1.1
+    assert level[1] < towards[1]  # what absorbs, absorbs more: light goes deeper
+    dark = snow_absorption(grain=np.full(1, 1e-4, np.float32), soot=np.zeros(1), dust=np.zeros(1))
+    flat = snow(grain=np.full(1, 1e-4, np.float32), soot=np.zeros(1), dust=np.zeros(1), sun_zenith=60.0)
+    np.testing.assert_allclose(level[0] * np.exp(level[1] * dark), flat, rtol=1e-5)
+
+
+def test_ground_that_leans_away_from_the_sun_lives_on_skylight() -> None:
+    ridge = np.abs(np.arange(40, dtype=np.float32)[None, :] - 20) * np.ones((8, 1), np.float32) * -10
+    slope = leaning(ridge, pixel=10, sun_zenith=60.0, sun_azimuth=90.0)
+    sun, view = (values.reshape(ridge.shape) for values in (slope.sun, slope.view))
+    np.testing.assert_allclose(view[4, [5, 30]], np.cos(np.deg2rad(45.0)), rtol=1e-5)
+    np.testing.assert_allclose(sun[4, 30], np.cos(np.deg2rad(15.0)), rtol=1e-5)
+    np.testing.assert_allclose(sun[4, 5], 0.65, rtol=1e-5)
+
+
 def test_sediment_brightens_water_and_dissolved_matter_darkens_it() -> None:
     one = np.ones(3, dtype=np.float32)
     sediment = np.array([1.0, 80.0, 1.0], dtype=np.float32)
@@ -371,8 +402,9 @@ def test_snow_ages_slower_in_the_cold() -> None:
         ground = np.full((13, 4), 0.1, dtype=np.float32)
         flat = {name: np.zeros(4, dtype=np.float32) for name in ("texture", "fine")}
         lay_snow(
-            ground, elevation=np.full(4, 1500, np.float32), share=np.ones(4, np.float32), dirt=(0.1, 0.1),
-            covered_by=np.full(4, 0.02, np.float32), weather=replace(day, temperature=degrees), **flat,
+            ground, elevation=np.full(4, 1500, np.float32), weather=replace(day, temperature=degrees), dirt=(0.1, 0.1),
+            cover=(np.ones(4, np.float32), np.full(4, 0.02, np.float32)),
+            slope=Slope(np.full(1, 0.5, np.float32), np.ones(1, np.float32)), **flat,
         )  # fmt: skip
         return float(ground[SWIR].mean())
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from clearsight.bands import BANDS
 
 Array = NDArray[np.float32]
+FloatArray = NDArray[np.floating]
 Indices = NDArray[np.intp]
 
 WAVELENGTHS: Final = np.array([band.wavelength for band in BANDS.values()], dtype=np.float32)
@@ -179,18 +180,41 @@ def snow(*, grain: Array, soot: Array, dust: Array, sun_zenith: float) -> Array:
     float32 array (n, 13)
         ``R0 * albedo ** (K(sun) K(nadir) / R0)`` (Kokhanovsky and Zege 2004, Applied Optics 43, 1589).
     """
+    sun = np.cos(np.deg2rad(min(sun_zenith, 85.0)))
+    white, escape = snow_geometry(sun=np.array([sun]), view=np.ones(1), sun_zenith=sun_zenith)
+    dark = snow_absorption(grain=grain, soot=soot, dust=dust)
+    return np.asarray(white * np.exp(escape * dark), dtype=np.float32)
+
+
+def snow_absorption(*, grain: Array, soot: Array, dust: Array) -> Array:
+    """Logarithm of the spherical albedo of deep snow, (n, 13); arguments as for `snow`."""
     books = library()
     g, dg = _cell(np.log(books.grains), np.log(grain))
     albedo = books.snow[:, g] * (1 - dg[:, None]) + books.snow[:, g + 1] * dg[:, None]
     logs = np.log(np.maximum(albedo, 1e-4))
     dark = logs[0] + soot[:, None] * (logs[1] - logs[0]) + dust[:, None] * (logs[2] - logs[0])
-    sun = np.cos(np.deg2rad(min(sun_zenith, 85.0)))
-    # Snow that absorbs nothing, seen from above (Kokhanovsky 2005, IEEE Geoscience and Remote Sensing Letters 2, 307).
+    return np.asarray(dark, dtype=np.float32)
+
+
+def snow_geometry(*, sun: FloatArray, view: FloatArray, sun_zenith: float) -> tuple[Array, Array]:
+    """Reflectance of snow that absorbs nothing, and the power of the albedo that absorption takes it down by.
+
+    Parameters
+    ----------
+    sun, view : float arrays (n,)
+        Cosines of the angles between the snow's own normal and the sun, and the satellite above.
+    sun_zenith : float
+        Degrees; the angle between sun and satellite, which no slope changes.
+
+    Notes
+    -----
+    Kokhanovsky 2005, IEEE Geoscience and Remote Sensing Letters 2, 307.
+    """
     angle = 180.0 - min(sun_zenith, 85.0)
     phase = 11.1 * np.exp(-0.087 * angle) + 1.1 * np.exp(-0.014 * angle)
-    without_loss = (1.247 + 1.186 * (1 + sun) + 5.157 * sun + phase) / (4 * (1 + sun))
-    escape = (3 / 7 * (1 + 2 * sun)) * (9 / 7) / without_loss
-    return np.asarray(without_loss * np.exp(escape * dark), dtype=np.float32)
+    white = (1.247 + 1.186 * (view + sun) + 5.157 * sun * view + phase) / (4 * (view + sun))
+    escape = (3 / 7 * (1 + 2 * sun)) * (3 / 7 * (1 + 2 * view)) / white
+    return white.astype(np.float32), escape.astype(np.float32)
 
 
 def deep_water(*, chlorophyll: Array, sediment: Array, dissolved: Array) -> tuple[Array, Array]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
@@ -73,6 +74,40 @@ def _amplitude(rows: int, columns: int, slope: float, largest: float) -> Array:
     amplitude = (y**2 + x**2 + np.float32(1.0 / largest) ** 2) ** np.float32(-slope / 2)
     amplitude[0, 0] = 0.0
     return np.asarray(amplitude, dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class Slope:
+    """How the ground leans; flat float32 arrays, of one value on a plain."""
+
+    sun: Array
+    """Cosine of the angle between the ground's normal and the light it lives on, 0.09 … 1: the sun; where the ground is
+    turned away from it, the sky."""
+    view: Array
+    """Cosine of the slope: of the angle between the normal and a satellite in the zenith."""
+
+
+_SKYLIGHT: Final = 0.65
+"""Cosine that stands for light from the whole sky."""
+
+
+def leaning(elevation: Array, *, pixel: float, sun_zenith: float, sun_azimuth: float) -> Slope:
+    """How the ground leans to sun and satellite; arguments and units as for `direct_light`.
+
+    Examples
+    --------
+    >>> leaning(np.zeros((4, 4), dtype="float32"), pixel=10, sun_zenith=60, sun_azimuth=150).sun
+    array([0.5], dtype=float32)
+    """
+    zenith, azimuth = np.deg2rad(min(sun_zenith, 85.0)), np.deg2rad(sun_azimuth)
+    down, right = np.gradient(elevation, np.float32(pixel))
+    level = 1.0 / np.sqrt(1.0 + right**2 + down**2)
+    if float(level.min()) > _NEARLY_FLAT:
+        return Slope(np.array([np.cos(zenith)], dtype=np.float32), np.ones(1, dtype=np.float32))
+    east, north = np.sin(zenith) * np.sin(azimuth), np.sin(zenith) * np.cos(azimuth)
+    cosine = np.maximum((np.cos(zenith) - np.float32(east) * right + np.float32(north) * down) * level, 0.0)
+    away = np.maximum(1.0 - cosine / 0.2, 0.0)
+    return Slope((cosine + away * (_SKYLIGHT - cosine)).astype(np.float32).ravel(), level.astype(np.float32).ravel())
 
 
 def exchange_light(values: Array, *, elevation: Array, pixel: float, sun_zenith: float, sun_azimuth: float) -> None:

@@ -10,8 +10,8 @@ from scipy.spatial import cKDTree
 
 from clearsight.simulate.ground.covers import Cover, Patches
 from clearsight.simulate.ground.phenology import Growth
-from clearsight.simulate.ground.spectra import snow
-from clearsight.simulate.ground.terrain import fractal
+from clearsight.simulate.ground.spectra import snow_absorption, snow_geometry
+from clearsight.simulate.ground.terrain import Slope, fractal
 from clearsight.simulate.ground.weather import HEIGHTS, LAPSE, Weather
 
 Array = NDArray[np.float32]
@@ -20,6 +20,9 @@ _STEPS: Final = 48
 _LEVELS: Final = 13
 _CRUST: Final = 2.0
 """Standard deviations of the state of the snow at one height that are told apart, up and down."""
+
+_FRESH: Final = 45e-6
+"""Metres: fresh snow has 73 m²/kg of surface on average (Domine et al. 2007, JGR 112, F02031)."""
 
 _AGEING: Final = 15e-6
 _COLD_AGEING: Final = 0.08
@@ -67,8 +70,8 @@ def snow_share(patches: Patches, growth: Growth, *, weather: Weather) -> tuple[A
 
 
 def lay_snow(
-    values: Array, *, elevation: Array, texture: Array, fine: Array, share: Array, covered_by: Array, weather: Weather,
-    dirt: tuple[float, float],
+    values: Array, *, elevation: Array, texture: Array, fine: Array, cover: tuple[Array, Array], slope: Slope,
+    weather: Weather, dirt: tuple[float, float],
 ) -> Array:  # fmt: skip
     """Whiten the ground, in place.
 
@@ -78,8 +81,10 @@ def lay_snow(
         Reflectance of the ground without snow.
     elevation, texture, fine : float32 arrays (pixels)
         Metres; unit random fields: drifts, and pixel-to-pixel roughness.
-    share, covered_by : float32 arrays (pixels)
-        As from ``snow_share``.
+    cover : two float32 arrays (pixels)
+        Share and depth, as from ``snow_share``.
+    slope : Slope
+        How the ground leans: snow that faces the sun is whiter than level snow under the same low sun.
     weather : Weather
         Of the date.
     dirt : (float, float)
@@ -99,22 +104,33 @@ def lay_snow(
         return np.zeros(elevation.shape, dtype=np.float32)
     step = ((elevation - low) * ((_STEPS - 1) / (high - low))).astype(np.int32)
     depth = np.interp(elevation, steps, depths) * np.exp(0.55 * texture)
-    cover = (share * np.clip(depth / (covered_by + 0.012) - 0.25, 0.0, 1.0)).astype(np.float32)
-    colour = _colours(steps, weather=weather, dirt=dirt)
-    at = np.flatnonzero(cover > 1e-3)
-    here = cover[at]
+    most, covered_by = cover
+    white = (most * np.clip(depth / (covered_by + 0.012) - 0.25, 0.0, 1.0)).astype(np.float32)
+    dark = _darkness(steps, weather=weather, dirt=dirt)
+    at = np.flatnonzero(white > 1e-3)
+    here = white[at]
     # Wind packs snow here and lays it down loose there; the sun melts a crust on one bank and not on the next.
     crust = (0.75 * texture[at] + 0.45 * fine[at]) * (0.5 * (_LEVELS - 1) / _CRUST) + 0.5 * (_LEVELS - 1)
     where = step[at] * _LEVELS + np.clip(crust + 0.5, 0, _LEVELS - 1).astype(np.int32)
     drift = (1.0 + 0.02 * fine + 0.025 * texture)[at].astype(np.float32)
+    level = slope.sun.size == 1
+    brightest, escape = snow_geometry(
+        sun=slope.sun if level else slope.sun[at], view=slope.view if level else slope.view[at],
+        sun_zenith=weather.sun_zenith,
+    )  # fmt: skip
     for band in range(13):
         before = values[band][at]
-        values[band][at] = before + here * (colour[band][where] * drift - before)
-    return np.asarray(cover, dtype=np.float32)
+        if level:
+            colour = (brightest * np.exp(escape * dark[band]))[where]
+        else:
+            colour = brightest * np.exp(escape * dark[band][where])
+        values[band][at] = before + here * (colour * drift - before)
+    return np.asarray(white, dtype=np.float32)
 
 
-def _colours(heights: Array, *, weather: Weather, dirt: tuple[float, float]) -> Array:
-    """Reflectance (13, heights * levels) of snow that coarsens with age and melt, and gets dirty as it melts.
+def _darkness(heights: Array, *, weather: Weather, dirt: tuple[float, float]) -> Array:
+    """Logarithm of the albedo (13, heights * levels) of snow that coarsens with age and melt, and gets dirty as it
+    melts.
 
     Within a height the levels run from loose, clean snow to crust.
     """
@@ -122,11 +138,11 @@ def _colours(heights: Array, *, weather: Weather, dirt: tuple[float, float]) -> 
     crust = np.linspace(-_CRUST, _CRUST, _LEVELS)
     frost = np.minimum(weather.temperature - LAPSE * heights[:, None], 0.0)
     aged = _AGEING * np.exp(_COLD_AGEING * frost) * np.minimum(age, 25)
-    grain = (32e-6 + aged + 18e-6 * np.minimum(melt, 30)) * np.exp(0.4 * crust)
+    grain = (_FRESH + aged + 18e-6 * np.minimum(melt, 30)) * np.exp(0.4 * crust)
     old = np.clip(age / 30 + melt / 40, 0.2, 1.0) * np.exp(0.5 * crust)
     soot, dust = (np.clip(amount * old, 0.0, 1.0).astype(np.float32).ravel() for amount in dirt)
     size = np.clip(grain, 2.5e-5, 1.5e-3).astype(np.float32).ravel()
-    return np.ascontiguousarray(snow(grain=size, soot=soot, dust=dust, sun_zenith=weather.sun_zenith).T)
+    return np.ascontiguousarray(snow_absorption(grain=size, soot=soot, dust=dust).T)
 
 
 def drift_ice(

@@ -14,7 +14,7 @@ from clearsight.errors import ArgumentError
 from clearsight.simulate.ground.covers import Cover, Patches, draw_patches
 from clearsight.simulate.ground.phenology import growth
 from clearsight.simulate.ground.reflectance import burn, ground_reflectance
-from clearsight.simulate.ground.terrain import direct_light, exchange_light, fractal
+from clearsight.simulate.ground.terrain import Slope, direct_light, exchange_light, fractal, leaning
 from clearsight.simulate.ground.water import Pool, Wet, dampen, flood, level, pour, waves
 from clearsight.simulate.ground.weather import Weather, season, sun_azimuth, weather
 from clearsight.simulate.ground.winter import drift_ice, lake_ice, lay_snow, snow_share
@@ -281,17 +281,19 @@ def _render(surface: Surface, *, date: datetime.date) -> tuple[Array, Array, Arr
     ]
     wet = flood(surface.bed, surface.pool, softness=surface.softness, levels=levels)
     bottom = values[:, wet.at]
-    snow = _whiten(values, surface, grown_share=snow_share(surface.patches, grown, weather=today), wet=wet, today=today)
+    zenith, azimuth = today.sun_zenith, sun_azimuth(date, latitude=surface.latitude)
+    slope = leaning(surface.elevation, pixel=surface.pixel, sun_zenith=zenith, sun_azimuth=azimuth)
+    grown_share = snow_share(surface.patches, grown, weather=today)
+    snow = _whiten(values, surface, grown_share=grown_share, slope=slope, wet=wet, today=today)
     water = _cover_with_water(values, surface, wet, bottom=bottom, snow=snow, date=date, today=today)
-    exchange_light(
-        values, elevation=surface.elevation, pixel=surface.pixel, sun_zenith=today.sun_zenith,
-        sun_azimuth=sun_azimuth(date, latitude=surface.latitude),
-    )  # fmt: skip
+    exchange_light(values, elevation=surface.elevation, pixel=surface.pixel, sun_zenith=zenith, sun_azimuth=azimuth)
     np.clip(values, 0.0, WHITEST, out=values)
     return values.reshape(13, *shape), water.reshape(shape), snow.reshape(shape)
 
 
-def _whiten(values: Array, surface: Surface, *, grown_share: tuple[Array, Array], wet: Wet, today: Weather) -> Array:
+def _whiten(
+    values: Array, surface: Surface, *, grown_share: tuple[Array, Array], slope: Slope, wet: Wet, today: Weather
+) -> Array:
     """Snow on the ground, after the tide has wetted the flats; its share, flat."""
     swing = np.array(
         [0.0, *(pool.swing if pool.kind == Cover.SEA else 0.0 for pool in surface.pools)], dtype=np.float32
@@ -307,7 +309,7 @@ def _whiten(values: Array, surface: Surface, *, grown_share: tuple[Array, Array]
     dirt = np.random.default_rng([abs(surface.seed), 17]).beta(0.5, 2.5, 2)
     return lay_snow(
         values, elevation=surface.elevation.ravel(), texture=surface.coarse.ravel(), fine=surface.fine.ravel(),
-        share=(most[first] * (1 - flats)).astype(np.float32), covered_by=depth[first], weather=today,
+        cover=((most[first] * (1 - flats)).astype(np.float32), depth[first]), slope=slope, weather=today,
         dirt=(0.005 + 0.35 * float(dirt[0]), 0.01 + 0.9 * float(dirt[1])),
     )  # fmt: skip
 
