@@ -21,6 +21,10 @@ LOWEST_SUN: Final = 82.0
 """Zenith angle in degrees beyond which Sentinel-2 takes no images of land."""
 
 _WARM: Final = {"desert", "dunes", "salt", "saltworks", "savanna", "mangrove"}
+_ARID: Final = {"desert", "dunes", "salt"}
+_COLD_ARID: Final = 0.38
+"""Share of the deserts and steppes of this world whose winters are cold: Gobi, Great Basin, Iran, Patagonia (Köppen's
+BWk and BSk in Peel et al. 2007, Hydrology and Earth System Sciences 11, 1633). Their air holds next to no vapour."""
 _COLD: Final = {"mountain", "snow", "glacier", "seaice"}
 _AT_SEA: Final = {"coast", "sea", "seaice", "saltworks", "tidal", "mangrove", "wetland"}
 _PLATEAU: Final = {"desert": 0.25, "salt": 0.4, "grassland": 0.15, "snow": 0.15, "mountain": 0.1, "dunes": 0.1}
@@ -63,6 +67,8 @@ def draw_setting(rng: np.random.Generator, *, kind: str) -> Setting:
     """
     tropical = kind in _WARM or (kind not in _COLD and rng.random() < 0.14)
     low, high = (2.0, 38.0) if tropical else (28.0, 72.0)
+    if kind in _ARID and rng.random() < _COLD_ARID:
+        low, high = 32.0, 52.0
     if kind in _COLD and rng.random() < 0.35:
         low, high = 55.0, 78.0
     latitude = float(rng.uniform(low, high) * rng.choice([1, 1, -1]))
@@ -190,8 +196,13 @@ def _usual_haze(latitude: float, *, phase: float) -> float:
 
 
 def _draw_veil(rng: np.random.Generator, *, latitude: float) -> float:
-    """The stratosphere's own droplets; in the tropics every third day, elsewhere every eighth, ice too thin to see."""
-    stratosphere = 0.005 * rng.lognormal(0.0, 0.6)
+    """The stratosphere's own droplets; in the tropics every third day, elsewhere every eighth, ice too thin to see.
+
+    Those droplets are a fifth of a micrometre small: of the 0.005 that they have in the green next to nothing is left
+    at 1.38 µm; limb sounders see 0.001 … 0.002 at 1.02 µm in quiet years, several times that after an eruption (Kremser
+    et al. 2016, Reviews of Geophysics 54, 278).
+    """
+    stratosphere = 0.001 * rng.lognormal(0.0, 0.8)
     ice = rng.uniform(0.0, 0.03) if rng.random() < (1 / 3 if abs(latitude) < 25 else 1 / 8) else 0.0
     return float(min(stratosphere + ice, 0.06))
 

@@ -36,7 +36,7 @@ class CloudLayer:
     kind: str
     """One of ``KINDS``."""
     optical_depth: Array
-    """At 550 nm, 0 … about 120."""
+    """At 550 nm, 0 … about 200 in the body, more where it towers; beyond 400 nothing changes."""
     top_height: Array
     """Metres above sea level, everywhere (also where there is no cloud)."""
     base_height: float
@@ -54,7 +54,7 @@ class _Recipe:
     """What sets one kind of cloud apart; pairs are the range a layer's own value is drawn from."""
 
     base: tuple[float, float]
-    """Height of the base, metres; drawn evenly in its logarithm."""
+    """Height of the base in metres over the ground, from ``_HIGH_FROM`` on over the sea; even in its logarithm."""
     depth: tuple[float, float]
     """Largest vertical extent, metres."""
     tau: tuple[float, float]
@@ -66,21 +66,25 @@ class _Recipe:
     """Effective radius, micrometres; drawn evenly in its logarithm."""
 
 
+_HIGH_FROM: Final = 5500.0
+"""Metres above the sea from which clouds don't know of the ground: the bases of cirrus lie between here, towards the
+poles, and 12.5 km (Sassen et al. 2008, JGR 113, D00A12), over a plateau as over the sea."""
+
 _RECIPES: Final[dict[str, _Recipe]] = {
-    "cumulus": _Recipe((400, 2000), (150, 1300), (12, 65), (20, 60), "water", (4, 13)),
-    "congestus": _Recipe((600, 1800), (1500, 5000), (35, 120), (25, 70), "water", (4.5, 16)),
-    "deep": _Recipe((800, 2000), (7000, 11000), (50, 130), (40, 200), "ice", (20, 45)),
-    "broken_stratus": _Recipe((250, 2200), (150, 600), (8, 45), (40, 150), "water", (4, 13)),
+    "cumulus": _Recipe((400, 2000), (150, 1300), (12, 80), (20, 60), "water", (4, 13)),
+    "congestus": _Recipe((600, 1800), (1500, 5000), (35, 150), (25, 70), "water", (4.5, 16)),
+    "deep": _Recipe((800, 2000), (7000, 11000), (50, 200), (40, 200), "ice", (20, 45)),
+    "broken_stratus": _Recipe((250, 2200), (150, 600), (8, 60), (40, 150), "water", (4, 13)),
     "altocumulus": _Recipe((2800, 5500), (150, 500), (4, 20), (40, 120), "water", (4, 11)),
-    "overcast": _Recipe((250, 3500), (200, 1800), (10, 90), (60, 250), "water", (4, 13)),
-    "thick_cirrus": _Recipe((6000, 10500), (800, 2500), (1.0, 9.0), (150, 700), "ice", (15, 50)),
-    "thin_cirrus": _Recipe((6500, 11500), (300, 1500), (0.06, 1.0), (200, 900), "ice", (12, 45)),
-    "contrails": _Recipe((8500, 11500), (100, 400), (0.15, 1.2), (15, 50), "ice", (10, 25)),
+    "overcast": _Recipe((250, 3500), (200, 1800), (10, 150), (60, 250), "water", (4, 13)),
+    "thick_cirrus": _Recipe((5500, 11000), (800, 2500), (1.0, 9.0), (150, 700), "ice", (15, 50)),
+    "thin_cirrus": _Recipe((5500, 12500), (300, 1500), (0.06, 1.0), (200, 900), "ice", (12, 45)),
+    "contrails": _Recipe((8000, 12500), (100, 400), (0.15, 1.2), (15, 50), "ice", (10, 25)),
     "fog": _Recipe((2, 50), (40, 250), (2, 25), (15, 600), "water", (4, 10)),
     "haze_veil": _Recipe((200, 4000), (200, 800), (0.1, 1.5), (400, 1200), "water", (4, 9)),
     "thin_stratus": _Recipe((120, 2200), (80, 500), (1.0, 10), (150, 1500), "water", (4, 12)),
-    "altostratus": _Recipe((2500, 6500), (500, 2500), (3, 40), (600, 5000), "ice", (15, 40)),
-    "cirrostratus": _Recipe((6000, 11000), (500, 2000), (0.2, 3), (600, 5000), "ice", (12, 45)),
+    "altostratus": _Recipe((2500, 6500), (500, 2500), (3, 90), (600, 5000), "ice", (15, 40)),
+    "cirrostratus": _Recipe((5500, 11500), (500, 2000), (0.2, 3), (600, 5000), "ice", (12, 45)),
     "even_veil": _Recipe((300, 5500), (150, 600), (0.3, 3), (400, 3000), "water", (4, 10)),
 }
 
@@ -113,7 +117,7 @@ def make_clouds(
     margin : int
         Pixels of field around the frame, see `CloudLayer`.
     elevation : float32 array of ``shape``, optional
-        Height of the ground in metres: fog fills its hollows, every base lies above its mean.
+        Height of the ground in metres: fog fills its hollows, every base lies above its mean, cirrus above its highest.
 
     Returns
     -------
@@ -140,7 +144,7 @@ def make_clouds(
     tau_body = float(np.exp(rng.uniform(*np.log(recipe.tau))))
     edge = rng.uniform(*recipe.edge) / pixel
     ground = None if elevation is None else _on_canvas(elevation, canvas, margin)
-    base = float(np.exp(rng.uniform(*np.log(recipe.base)))) + (0.0 if elevation is None else float(elevation.mean()))
+    base = _base(float(np.exp(rng.uniform(*np.log(recipe.base)))), elevation)
 
     if kind == "fog" and ground is not None:
         body = valley_fog(rng, canvas, cover, edge, ground)
@@ -156,6 +160,15 @@ def make_clouds(
         effective_radius=float(np.exp(rng.uniform(*np.log(recipe.radius)))),
         margin=margin,
     )
+
+
+def _base(drawn: float, elevation: Array | None) -> float:
+    """Height of a base above the sea: the air near the ground makes low clouds, the tropopause the high ones."""
+    if elevation is None:
+        return drawn
+    if drawn < _HIGH_FROM:
+        return drawn + float(elevation.mean())
+    return max(drawn, float(elevation.max()) + 1000.0)
 
 
 def _canvas_size(least: int) -> int:

@@ -83,13 +83,13 @@ FACTS: Final[dict[Cover, Facts]] = {
     Cover.SOIL: Facts(("soil",), (0.45, 1.2), ("grass",), (0.0, 0.25), fine=0.035, coarse=0.3),
     Cover.CROP: Facts(("soil",), (0.4, 0.95), ("cereal", "broadleaf"), (2.5, 6.0), fine=0.03, coarse=0.22),
     Cover.MEADOW: Facts(("soil",), (0.35, 0.7), ("grass",), (2.0, 5.0), fine=0.04, coarse=0.22),
-    Cover.STEPPE: Facts(("soil",), (0.4, 1.1), ("grass",), (0.4, 2.2), (0.0, 0.25), 0.045, 0.4),
+    Cover.STEPPE: Facts(("soil",), (0.45, 1.2), ("grass",), (0.15, 2.0), (0.0, 0.25), 0.045, 0.4),
     Cover.DECIDUOUS: Facts(("litter",), (0.3, 0.7), ("deciduous",), (3.0, 6.0), (0.2, 0.55), 0.10, 0.15, 0.3),
     Cover.CONIFER: Facts(("litter",), (0.2, 0.5), ("conifer",), (2.2, 5.5), (0.35, 0.66), 0.10, 0.2, 0.3),
     Cover.EVERGREEN: Facts(
         ("litter",), (0.3, 0.6), ("mangrove", "deciduous"), (4.0, 6.8), (0.25, 0.55), 0.10, 0.12, 0.3
     ),
-    Cover.SHRUB: Facts(("soil",), (0.35, 1.05), ("shrub",), (0.3, 2.2), (0.15, 0.55), 0.08, 0.35),
+    Cover.SHRUB: Facts(("soil",), (0.45, 1.2), ("shrub",), (0.1, 1.8), (0.15, 0.55), 0.08, 0.35),
     Cover.SAVANNA: Facts(("soil",), (0.4, 1.05), ("grass", "shrub"), (0.6, 2.8), (0.05, 0.35), 0.06, 0.4),
     Cover.REED: Facts(("soil",), (0.25, 0.5), ("cereal", "grass"), (1.5, 4.5), (0.0, 0.2), 0.06, 0.3),
     Cover.MANGROVE: Facts(("soil",), (0.2, 0.4), ("mangrove",), (3.0, 5.5), (0.1, 0.35), 0.07, 0.15),
