@@ -1,6 +1,8 @@
 """The sun over Sentinel-2 images by date and latitude, against what real products say."""
 
+import gc
 import json
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -87,3 +89,16 @@ def test_a_stack_that_knows_its_place_knows_its_sun():
     [view] = asked(lost, ["B02"], level="L1C", model=None, context=True).views
     assert view.sun_zenith == pytest.approx(66, abs=1)
     assert score(lost).cs.shape == (1, 64, 64)
+
+
+def test_a_stack_is_let_go_of_when_it_is_scored():
+    """Asking a Dataset for its grid makes a cycle; its pixels have to go with the last name for it all the same."""
+    stack = plain(crs="EPSG:32633")
+    pixels = weakref.ref(stack["B02"].variable._data)
+    gc.disable()
+    try:
+        score(stack, model="projection")
+        del stack
+        assert pixels() is None
+    finally:
+        gc.enable()

@@ -256,8 +256,9 @@ def _score(piece: Piece) -> tuple[Planes, list[str]]:
     try:
         first = load(items, bands=piece.bands[:1], geobox=piece.window)
         wanted = asked(first, piece.bands, level=how.level, model=how.model, context=piece.period.context != "none")
-        planes = score_window(bands_of(piece, items, first), wanted, inner=piece.place.inner)
-        return planes, list(first["id"].values)
+        indices, bands = list(first["id"].values), bands_of(piece, items, first)
+        del first  # pixels go as soon as the next band comes
+        return score_window(bands, wanted, inner=piece.place.inner), indices
     except ClearsightError:
         reasons = _broken([frame.item for frame in piece.period.frames], piece.window, bands=piece.bands)
         if not reasons:
@@ -266,11 +267,15 @@ def _score(piece: Piece) -> tuple[Planes, list[str]]:
 
 
 def bands_of(
-    piece: Piece, items: Sequence[pystac.Item], first: xr.Dataset
+    piece: Piece, items: Sequence[pystac.Item], stack: xr.Dataset
 ) -> Iterator[tuple[str, NDArray[np.float32]]]:
-    """Reflectance of the frames, one band after the other: all of them at once would be four times the memory."""
+    """Reflectance of the frames, one band after the other: all of them at once would be four times the memory.
+
+    ``stack`` holds the first of them already.
+    """
     for name in piece.bands:
-        stack = first if name in first else load(items, bands=[name], geobox=piece.window)
+        if name not in stack:
+            stack = load(items, bands=[name], geobox=piece.window)
         yield name, stack[name].to_numpy()
 
 

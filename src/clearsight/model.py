@@ -174,6 +174,8 @@ def _opened(path: str, _changed: int, _process: int) -> Model:
     options = onnxruntime.SessionOptions()
     # Threads that wait busily steal from whatever else the machine does, and win next to nothing.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Plans of memory are kept for each size of window there has been, and win nothing.
+    options.enable_mem_pattern = False
     limit = os.environ.get("OMP_NUM_THREADS")
     options.intra_op_num_threads = int(limit) if limit else len(os.sched_getaffinity(0))
     try:

@@ -208,7 +208,9 @@ def _views(stack: xr.Dataset) -> list[View | None]:
 
 def _latitude(stack: xr.Dataset) -> float | None:
     """Of the middle of a stack, degrees north; None where it doesn't know its place."""
-    geobox = stack.odc.geobox
+    # Of the coordinates alone: the accessor and what it is asked about hold each other, and pixels would stay in memory
+    # until the garbage collector comes by.
+    geobox = stack.coords.to_dataset().odc.geobox
     if geobox is None or geobox.crs is None:
         return None
     return float(geobox.footprint("EPSG:4326").centroid.coords[0][1])
