@@ -1,6 +1,8 @@
 """Contact sheet of the simulated ground: every kind of place on four dates, in true colour.
 
     python bench/pictures_surfaces.py --out docs/images/surfaces.png
+    python bench/pictures_surfaces.py --out docs/images/bright_and_dark.png \\
+        --kinds greenhouses industry quarry saltworks lava peat glacier seaice
 
 Sunlit at half past ten of the date (direct light with its shadows, and a tenth of diffuse light), no atmosphere.
 """
@@ -57,7 +59,8 @@ def panel(kind: str, *, size: int, seed: int, date: datetime.date, top: float | 
     zenith = sun_zenith(date, latitude=latitude)
     light = terrain_light(place, sun_zenith=zenith, sun_azimuth=155.0 if latitude > 0 else 25.0)
     lit = surface_reflectance(place, date=date) * (0.9 * light + 0.1)
-    return true_colour(lit, top=top or BRIGHT.get(kind, 0.25))
+    # Under snow a picture as bright as the summer's would be a white sheet.
+    return true_colour(lit, top=top or max(BRIGHT.get(kind, 0.25), min(1.3 * float(np.median(lit[2])), 1.3)))
 
 
 def main() -> None:
