@@ -14,6 +14,9 @@ BANDS = ("B02", "B03", "B04", "B08")
 SURFACES = np.array([[0.06, 0.09, 0.05, 0.40], [0.03, 0.05, 0.03, 0.25], [0.05, 0.04, 0.02, 0.01]], np.float32)
 CLOUD = np.float32(0.6)
 SHAPE = (120, 96)
+LOSSLESS = {
+    "driver": "JP2OpenJPEG", "quality": 100, "reversible": True, "tiled": True, "blockxsize": 64, "blockysize": 64
+}  # fmt: skip
 
 
 def image(number: int, *, shape: tuple[int, int] = SHAPE, cloudy: bool = True) -> np.ndarray:
@@ -37,19 +40,23 @@ def make_item(
     level: str = "L1C",
     baseline: str = "05.09",
     numbers: np.ndarray | None = None,
+    jpeg2000: bool = False,
 ) -> pystac.Item:
-    """Write date ``number`` as a GeoTIFF and describe it as a product of that level and processing baseline."""
+    """Write date ``number`` and describe it as a product of that level and processing baseline.
+
+    A GeoTIFF of all bands; or, as in products, a JPEG 2000 file of each.
+    """
     taken = datetime(2023, 3, 1, 10, 10, 31, tzinfo=UTC) + timedelta(days=10 * number)
     stamp, strip = f"{taken:%Y%m%dT%H%M%S}", f"{taken + timedelta(minutes=2):%Y%m%dT%H%M%S}"
     name = f"S2A_MSI{level}_{stamp}_N{baseline.replace('.', '')}_R022_T{tile}_{strip}"
     pixels = image(number) if numbers is None else numbers
-    path = folder / name / f"T{tile}_{stamp}.tif"
+    path = folder / name / f"T{tile}_{stamp}"
     path.parent.mkdir(parents=True)
-    profile = {"driver": "GTiff", "count": len(BANDS), "height": pixels.shape[1], "width": pixels.shape[2]}
-    place = {"crs": "EPSG:32633", "transform": from_origin(300_000, 5_800_020, 10, 10)}
-    with rasterio.open(path, "w", dtype="uint16", nodata=0, **profile, **place) as file:
-        file.write(pixels)
-        file.descriptions = BANDS
+    if jpeg2000:
+        for band, values in zip(BANDS, pixels, strict=True):
+            _write(path.with_name(f"{path.name}_{band}.jp2"), values[None], **LOSSLESS)
+    else:
+        _write(path.with_suffix(".tif"), pixels, descriptions=BANDS, driver="GTiff", nodata=0)
     item = plain_item(path.parent, level=level, offset=0, datetime=taken)
     item.id = name
     del item.properties["clearsight:index"]
@@ -62,6 +69,16 @@ def make_item(
         "s2:datastrip_id": f"S2A_OPER_MSI_{level}_DS_2APS_{strip}_S{strip}_N{baseline}",
     }
     return item
+
+
+def _write(path: Path, numbers: np.ndarray, *, descriptions: tuple[str, ...] = (), **profile: object) -> None:
+    count, height, width = numbers.shape
+    place = {"crs": "EPSG:32633", "transform": from_origin(300_000, 5_800_020, 10, 10)}
+    size = {"count": count, "height": height, "width": width, "dtype": "uint16"}
+    with rasterio.open(path, "w", **size, **place, **profile) as file:
+        file.write(numbers)
+        if descriptions:
+            file.descriptions = descriptions
 
 
 def index_of(number: int, *, tile: str = "33UUU") -> str:

@@ -126,6 +126,38 @@ def test_killed_at_any_change_of_a_file(where, processes, undisturbed, items, tm
     assert content(tmp_path) == expected
 
 
+@pytest.fixture(scope="module")
+def images(tmp_path_factory) -> list[pystac.Item]:
+    """The same dates as JPEG 2000, of which each row of pieces is decoded beforehand."""
+    folder = tmp_path_factory.mktemp("images")
+    return [make_item(folder, number, numbers=image(number, shape=SHAPE), jpeg2000=True) for number in range(DATES)]
+
+
+@pytest.fixture(scope="module")
+def undisturbed_images(processes, images, tmp_path_factory):
+    return observed(processes, images, tmp_path_factory.mktemp("undisturbed-images"), model=PROJECTION)
+
+
+def test_images_decoded_beforehand_make_the_same_archive(undisturbed_images, undisturbed):
+    scores, same = ({name: held for name, held in found[0].items() if name.endswith(".tif")}
+                    for found in (undisturbed_images, undisturbed))  # fmt: skip
+    assert len(scores) == DATES
+    assert scores == same
+    assert undisturbed_images[1] > undisturbed[1] + 4 * DATES  # a file for each band, at the least
+
+
+@pytest.mark.parametrize(("where", "fault"), [(where, "kill") for where in kill_points(6, 5)] + [(0.5, "ENOSPC")])
+def test_killed_while_images_are_decoded(where, fault, processes, undisturbed_images, images, tmp_path):
+    expected, count, _ = undisturbed_images
+    root = tmp_path / "archive"
+    # Decoded files and the pieces made from them are the first seven tenths of such a run.
+    ended = child(processes, images, root, fault=fault, at=1 + int(where * count * 0.7))
+    assert ended == (-signal.SIGKILL if fault == "kill" else 0)
+    assert_valid(root)
+    complete(images, root)
+    assert content(root) == expected
+
+
 @pytest.mark.parametrize("where", [0.3, 0.7])
 def test_killed_with_the_learned_scorer(where, processes, items, tmp_path):
     """Whose threads neither outlive a process nor keep it from ending, and whose bytes are those of any process."""
