@@ -11,7 +11,8 @@ to none over water; snow above 0.52 in B03 only, as labelled). Printed for each 
   the simulated world lacks, a model can't learn. Real cells are lumpy, since one scene may fill a few of them (a fifth
   of all labelled cirrus lies in a hundred), so three more: "itself", how well every other simulated place covers the
   rest of them (what a perfect world would reach with as many places); "wide", with cells of twice the width along each
-  axis; and "pair", in the plane of two features at a time, the worst of the ten;
+  axis; "any", in wide cells that are simulated at all, however seldom; and "pair", in the plane of two features at a
+  time, the worst of the ten;
 * overlap: 1 - total variation, of each feature alone;
 * accuracy of a classifier (gradient-boosted trees; needs scikit-learn) that tells real from simulated: 0.5 is perfect.
   It's tested on places that it wasn't trained on.
@@ -51,7 +52,7 @@ FEATURES = ("B03", "B09-B01", "B10/B02", "B12", "B02/B8A")
 B01, B02, B03, B8A, B09, B10, B11, B12 = (
     tuple(BANDS).index(name) for name in ("B01", "B02", "B03", "B8A", "B09", "B10", "B11", "B12")
 )
-HEADS = ("coverage", "itself", "wide", "pair", *FEATURES, "apart")
+HEADS = ("coverage", "itself", "wide", "any", "pair", *FEATURES, "apart")
 CELLS = 26
 SKIES = ("clear", "cloudy", "high")
 HIGH = {"thin_cirrus", "thick_cirrus", "contrails", "cirrostratus"}
@@ -213,21 +214,22 @@ def simulated(places: int, plan: Plan, *, edges: list[np.ndarray], store: Path |
     return {name: one.of(one.place < places) for name, one in found.items()}
 
 
-def is_covered(real_index: np.ndarray, real_p: np.ndarray, drawn: Pixels) -> np.ndarray:
-    """Whether each real cell is simulated at least a tenth as often as it occurs."""
+def is_covered(real_index: np.ndarray, real_p: np.ndarray, drawn: Pixels, *, share: float = 0.1) -> np.ndarray:
+    """Whether each real cell is simulated at least a tenth (or another share) as often as it occurs."""
     where, density = drawn.density()
     if where.size == 0:
         return np.zeros(real_index.size, dtype=bool)
     place = np.minimum(np.searchsorted(where, real_index), where.size - 1)
-    return np.where(where[place] == real_index, density[place], 0) >= 0.1 * real_p
+    here = np.where(where[place] == real_index, density[place], 0)
+    return (here > 0) & (here >= share * real_p)
 
 
-def coverage(real_index: np.ndarray, real_p: np.ndarray, drawn: Pixels, *, merge: int = 1) -> float:
-    """Share of the real probability in cells that are simulated at least a tenth as often; ``merge`` joins cells."""
+def coverage(real_index: np.ndarray, real_p: np.ndarray, drawn: Pixels, *, merge: int = 1, share: float = 0.1) -> float:
+    """Part of the real probability in cells that are simulated often enough; ``merge`` joins cells."""
     if merge > 1:
         real_index, inverse = np.unique(merged(real_index, merge), return_inverse=True)
         real_p, drawn = np.bincount(inverse, real_p), replace(drawn, cell=merged(drawn.cell, merge))
-    return float(real_p[is_covered(real_index, real_p, drawn)].sum())
+    return float(real_p[is_covered(real_index, real_p, drawn, share=share)].sum())
 
 
 def itself(drawn: Pixels, *, merge: int = 1) -> float:
@@ -314,6 +316,7 @@ def measured(real_index: np.ndarray, real_p: np.ndarray, drawn: Pixels) -> list[
         coverage(real_index, real_p, drawn),
         itself(drawn),
         coverage(real_index, real_p, drawn, merge=2),
+        coverage(real_index, real_p, drawn, merge=2, share=0.0),
         worst_pair(real_index, real_p, drawn),
         *overlaps(real_index, real_p, drawn),
         told_apart(real_index, real_p, drawn),

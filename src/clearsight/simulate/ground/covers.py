@@ -55,6 +55,7 @@ class Cover(IntEnum):
     LAVA = 37
     PEAT = 38
     CHALK = 39
+    ERG = 40
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,7 @@ FACTS: Final[dict[Cover, Facts]] = {
     Cover.GARDEN: Facts(("soil", "concrete"), (0.4, 0.8), ("grass", "deciduous"), (0.8, 3.5), (0.0, 0.25), 0.10, 0.3),
     Cover.ROCK: Facts(("soil", "asphalt", "sand"), (0.4, 1.25), ("shrub",), (0.0, 0.3), fine=0.07, coarse=0.4),
     Cover.SAND: Facts(("soil", "soil", "sand"), (0.75, 1.5), ("grass",), (0.0, 0.06), fine=0.03, coarse=0.3),
+    Cover.ERG: Facts(("quartz",), (0.75, 1.4), ("grass",), (0.0, 0.03), fine=0.03, coarse=0.3),
     Cover.SALT: Facts(("salt",), (0.8, 1.2), fine=0.025, local=0.8),
     Cover.MUD: Facts(("soil",), (0.3, 0.7), fine=0.04),
     Cover.ICE: Facts(("ice",), (0.7, 1.1), fine=0.05, local=0.7),
@@ -125,6 +127,9 @@ _MODELLED: Final[dict[str, tuple[tuple[float, ...], float, float]]] = {
     "panel": ((0.060, 0.060, 0.052, 0.048, 0.048, 0.052, 0.058, 0.064, 0.07, 0.08, 0.10, 0.13, 0.12), 0.2, 0.1),
     "lava": ((0.035, 0.037, 0.041, 0.046, 0.048, 0.050, 0.052, 0.053, 0.054, 0.056, 0.060, 0.066, 0.065), 0.3, 0.1),
     "peat": ((0.025, 0.028, 0.034, 0.042, 0.050, 0.058, 0.066, 0.073, 0.080, 0.090, 0.12, 0.15, 0.13), 0.2, 0.06),
+    # Sand seas, brighter than what the library measured: the deserts over which satellites compare their radiometers
+    # (Libya 4, Algeria 3, Sudan 1, Arabia 1: Cosnefroy et al. 1996, Remote Sensing of Environment 58, 101).
+    "quartz": ((0.13, 0.165, 0.26, 0.36, 0.385, 0.40, 0.415, 0.43, 0.435, 0.45, 0.49, 0.525, 0.50), 0.15, 0.08),
     "chalk": ((0.53, 0.59, 0.65, 0.69, 0.70, 0.72, 0.73, 0.74, 0.74, 0.74, 0.68, 0.73, 0.60), 0.12, 0.06),
 }
 """Materials that the library lacks: middle reflectance, after the shape of published spectra, and how it varies

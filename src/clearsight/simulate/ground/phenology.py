@@ -20,7 +20,7 @@ _BUILT: Final = (
     Cover.ROAD, Cover.TRACK, Cover.PAVED, Cover.ROOF_RED, Cover.ROOF_DARK, Cover.ROOF_BRIGHT, Cover.CONCRETE,
     Cover.PLASTIC, Cover.PANEL, Cover.HALL,
 )  # fmt: skip
-_BARE: Final = (Cover.SAND, Cover.SALT, Cover.MUD, Cover.ICE, Cover.LAVA, Cover.PEAT, Cover.CHALK)
+_BARE: Final = (Cover.SAND, Cover.ERG, Cover.SALT, Cover.MUD, Cover.ICE, Cover.LAVA, Cover.PEAT, Cover.CHALK)
 """Covers on which no dead plants lie."""
 
 

@@ -167,9 +167,10 @@ def desert(sketch: Sketch) -> None:
     """Bare ground of many colours, rock, wadis; at times circles of irrigated crops."""
     rng = sketch.rng
     _alps(sketch, base=rng.choice([300.0, 1200.0, 4200.0], p=[0.6, 0.25, 0.15]), steep=rng.choice([0.02, 0.08, 0.25]))
-    shares = {Cover.SOIL: 0.8, Cover.ROCK: 0.6, Cover.SAND: 1.2}
+    sand = Cover.ERG if rng.random() < 0.35 else Cover.SAND
+    shares = {Cover.SOIL: 0.8, Cover.ROCK: 0.6, sand: 1.2}
     natural(sketch, shares, metres=2000, sharp=2.0, along=sketch.relief)
-    _gullies(sketch, Cover.SAND, width=0.05)
+    _gullies(sketch, sand, width=0.05)
     _gullies(sketch, Cover.SHRUB, width=0.012)
     if rng.random() < 0.35:
         _pivots(sketch)
@@ -203,8 +204,9 @@ def dunes(sketch: Sketch) -> None:
     crest = np.clip(0.7 + 0.45 * sketch.noise(slope=2.2, metres=2 * wave), 0.05, 2.0)
     height = 0.085 * wave * crest * ridge**1.3
     sketch.relief = (300 + height + 0.4 * sketch.noise(slope=1.0, metres=60)).astype(np.float32)
-    # Gypsum and clean quartz make white dunes.
-    first = sketch.add([Cover.CHALK if rng.random() < 0.15 else Cover.SAND] * 6)
+    # Gypsum makes white dunes, quartz with a coat of rust the bright red and yellow ones of the sand seas.
+    sand = [Cover.SAND, Cover.ERG, Cover.CHALK][int(rng.choice(3, p=[0.42, 0.45, 0.13]))]
+    first = sketch.add([sand] * 6)
     level = np.clip((to_canvas(sketch.noise(slope=2.4, metres=4000)) * 0.25 + 0.5) * 6, 0, 5.99).astype(np.int32)
     sketch.ids[:] = first + level
     blend(sketch, since=first)
