@@ -35,6 +35,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from scipy import sparse
 
 from clear_spectra import compare as compare_clear
 from clearsight import simulate
@@ -232,6 +233,25 @@ def coverage(real_index: np.ndarray, real_p: np.ndarray, drawn: Pixels, *, merge
     return float(real_p[is_covered(real_index, real_p, drawn, share=share)].sum())
 
 
+def weighted(real_index: np.ndarray, real_p: np.ndarray, drawn: Pixels, *, merge: int) -> float:
+    """Coverage if places were drawn as often as suits the table best: mixture weights by expectation-maximisation."""
+    cell = merged(drawn.cell, merge)
+    real_index, inverse = np.unique(merged(real_index, merge), return_inverse=True)
+    real_p = np.bincount(inverse, real_p)
+    places, column = np.unique(drawn.place, return_inverse=True)
+    cells, row = np.unique(cell, return_inverse=True)
+    counts = sparse.coo_matrix((drawn.count.astype(float), (row, column))).tocsr()
+    pixels = np.asarray(counts.sum(axis=0)).ravel()
+    at = np.minimum(np.searchsorted(cells, real_index), cells.size - 1)
+    there = cells[at] == real_index
+    density, wanted = (counts @ sparse.diags(1 / pixels))[at[there]], real_p[there]
+    weights = pixels / pixels.sum()
+    for _ in range(20):
+        weights = weights * (density.T @ (wanted / np.maximum(density @ weights, 1e-12)))
+        weights = 0.98 * weights / weights.sum() + 0.02 / places.size
+    return float(wanted[density @ weights >= 0.1 * wanted].sum())
+
+
 def itself(drawn: Pixels, *, merge: int = 1) -> float:
     """How well one half of the places covers the other: what a perfect world would reach with half as many places."""
     where, density = drawn.half(0).density()
@@ -297,6 +317,15 @@ def print_growth(table: dict[str, np.ndarray], found: dict[str, Pixels], places:
         print(f"{name:>11}{''.join(row[: len(steps)])} |{''.join(row[len(steps) :])}")
 
 
+def print_weighted(table: dict[str, np.ndarray], found: dict[str, Pixels]) -> None:
+    """What is left of the gap once the simulated places occur as often as suits the table."""
+    print("\ncoverage as drawn -> with places as often as suits this table best; right: cells of twice the width")
+    for name in CLASSES:
+        real, mine = (table[f"{name}_index"], table[f"{name}_p"]), found[name]
+        both = [f"{coverage(*real, mine, merge=n):.2f} -> {weighted(*real, mine, merge=n):.2f}" for n in (1, 2)]
+        print(f"{name:>11}  {both[0]} | {both[1]}")
+
+
 def print_lost(name: str, real_index: np.ndarray, real_p: np.ndarray, drawn: Pixels, edges: list[np.ndarray]) -> None:
     """Where the real pixels of a class lie that aren't covered: per mille of all, by feature, beside the simulated."""
     lost = real_p * ~is_covered(real_index, real_p, drawn)
@@ -333,6 +362,7 @@ def main() -> None:
     parser.add_argument("--pixels", type=int, default=800, help="of a class in a frame, at most")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--store", type=Path, help="file that keeps the pixels, so that places can be added")
+    parser.add_argument("--weighted", action="store_true", help="print the coverage with places as often as suits best")
     parser.add_argument("--lost", action="store_true", help="print where the real pixels lie that aren't covered")
     parser.add_argument("--save", type=Path, help="JSON for the numbers")
     parser.add_argument("--compare", type=Path, help="such numbers, printed beside the new ones")
@@ -354,6 +384,8 @@ def main() -> None:
             if row:
                 print(f"{name:>11}{label:>11}{''.join(f'{value:9.2f}' for value in row)}")
     print_growth(table, found, arguments.places)
+    if arguments.weighted:
+        print_weighted(table, found)
     for name in CLASSES if arguments.lost else ():
         print_lost(name, table[f"{name}_index"], table[f"{name}_p"], found[name], edges)
     if arguments.save:
