@@ -86,6 +86,20 @@ def test_the_ground_comes_back_under_the_right_guess_of_the_air():
     np.testing.assert_allclose(surface_of(toa.astype(np.float32), guess.astype(np.float32)), ground, atol=1e-5)
 
 
+def test_average_surroundings_make_clouds_brighter_and_bluer_and_nothing_of_their_own_kind():
+    toa, guess = (
+        np.full((2, 1, 1), 0.8, np.float32),
+        np.float32([[0.1, 0.7, 0.2], [0.01, 0.95, 0.02]]),
+    )  # blue, infrared
+    exact = surface_of(toa, guess)
+    average = surface_of(toa, guess, around=0.15)
+    assert (average > exact).all()
+    assert average[0] / average[1] > 1.1 * exact[0] / exact[1]
+    for band in range(2):
+        same = surface_of(toa[band : band + 1], guess[band : band + 1], around=float(exact[band, 0, 0]))
+        np.testing.assert_allclose(same, exact[band : band + 1], rtol=1e-6)
+
+
 def test_stored_numbers_mean_what_products_mean():
     np.testing.assert_allclose(decode(np.uint16([[1000, 11000, 0]])), [[0, 1, np.nan]], atol=1e-6)
 

@@ -221,11 +221,16 @@ def _guess(air: Air, sun: Geometry, *, platform: str, rng: np.random.Generator) 
     return np.asarray(table[[tuple(BANDS).index(name) for name in ORDER]], dtype=np.float32)
 
 
-def surface_of(toa: Array, guess: Array) -> Array:
-    """Surface reflectance of (…, band, y, x) reflectance under the guessed air (…, band, 3); B10 comes out as noise."""
+def surface_of(toa: Array, guess: Array, *, around: float | None = None) -> Array:
+    """Surface reflectance of (…, band, y, x) reflectance under the guessed air (…, band, 3); B10 comes out as noise.
+
+    ``around`` is what a processor takes the surroundings to reflect, whose light the air throws back onto a pixel (0.15
+    is usual: Richter, ATCOR user guide); None = as much as the pixel itself. Where it is bright the difference counts:
+    clouds and snow come out too bright, and too blue.
+    """
     path, scale, albedo = (guess[..., i, None, None] for i in range(3))
     y = (toa - path) / scale
-    return np.asarray(y / (1.0 + albedo * y), dtype=np.float32)
+    return np.asarray(y / (1.0 + albedo * y) if around is None else y * (1.0 - albedo * around), dtype=np.float32)
 
 
 def decode(dn: NDArray[np.uint16]) -> Array:

@@ -31,6 +31,9 @@ BAND_SETS: Final[dict[str, tuple[str, ...]]] = {
 _SET_SHARE: Final = (0.38, 0.12, 0.14, 0.15, 0.09)
 """How often each is drawn; else bands are dropped at random."""
 _L2A_SHARE: Final = 0.45
+_AVERAGE_AROUND: Final = 0.6
+"""Share of the L2A samples whose processor took the surroundings of every pixel for average ground. In real products
+clouds are brighter in B02 than in B8A (by 1.10 in the median of two Belgian series; 0.95 with exact surroundings)."""
 _UNKNOWN_SUN: Final = 0.35
 _NO_REFERENCE: Final = 0.3
 _COARSE_REFERENCE: Final = 0.3
@@ -106,8 +109,9 @@ def _samples(shard: Shard, clip: int, draw: Draw, rng: np.random.Generator) -> l
     ten = decode(arrays["ten"][fine])
     twenty = np.concatenate([decode(arrays[name][coarse]) for name in ("twenty", "sixty")], axis=1)
     if level == "L2A" and shard.level is None:
+        around = float(rng.uniform(0.1, 0.4)) if rng.random() < _AVERAGE_AROUND else None
         ten, twenty = (
-            np.maximum(surface_of(values, np.asarray(guess)), np.float32(1e-4))
+            np.maximum(surface_of(values, np.asarray(guess), around=around), np.float32(1e-4))
             for values, guess in ((ten, arrays["guess"][clip, :, :4]), (twenty, arrays["guess"][clip, :, 4:]))
         )
     if rng.random() < 0.5:
