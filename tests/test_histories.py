@@ -12,6 +12,7 @@ from clearsight.archive import Options, produce
 from clearsight.history import History, Seen, open_history
 from clearsight.product import read_scores
 from clearsight.scoring import PROJECTION
+from clearsight.sources import search
 from clearsight.stack import load
 from plain_scenes import image, index_of, make_item
 
@@ -80,17 +81,21 @@ def test_a_new_scene_is_decoded_alone_and_compared_with_all_before(live, items, 
     assert histories(tmp_path) == histories(live)
 
 
-def test_scores_are_like_those_of_the_frames_themselves(live, items, tmp_path):
-    produce(items, tmp_path, options=Options(mode="near-real-time", history=False))
-    assert not (tmp_path / ".history").exists()
-    for number in range(4):
-        name = f"33UUU/2023/{index_of(number)}/{index_of(number)}.tif"
-        a, b = (read_scores(root / name).cs.values for root in (live, tmp_path))
-        # A history's reference is of 20 m, and these images are noise in every pixel.
-        assert np.nanmean(np.abs(a - b)) < 0.2
-        assert ((a >= 0.6) == (b >= 0.6))[~np.isnan(a)].mean() > 0.8
-        cloud = image(number, shape=SHAPE)[0] > 4000
-        assert np.nanmedian(a[cloud]) < 0.3 < 0.7 < np.nanmedian(a[~cloud])
+def test_scores_are_like_those_of_the_frames_themselves(season, tmp_path, monkeypatch):
+    """A history's reference is of 20 m and made of all frames before, the other one of 10 m and of the frames."""
+    monkeypatch.setattr(_histories, "SIDE", 320)
+    monkeypatch.setattr(_subtiles, "side_for", lambda frames, **_: 320)
+    found = search(season.files["products"] / "l1c")[:5]
+    made = [
+        produce(found, tmp_path / name, options=Options(mode="near-real-time", history=kept)).written
+        for name, kept in (("history", True), ("frames", False))
+    ]
+    assert (tmp_path / "history" / ".history").exists()
+    assert not (tmp_path / "frames" / ".history").exists()
+    for one, other in zip(*made, strict=True):
+        a, b = (read_scores(item.assets["scores"].get_absolute_href()).cs.values for item in (one, other))
+        assert np.nanmean(np.abs(a - b)) < 0.02
+        assert ((a >= 0.6) == (b >= 0.6))[~np.isnan(a)].mean() > 0.98
 
 
 def test_rank_is_among_all_scores_that_the_history_has(live):
