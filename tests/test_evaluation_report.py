@@ -7,11 +7,15 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
 import rasterio
 import xarray as xr
+from hypothesis import given
+from hypothesis import strategies as st
 from rasterio.transform import from_origin
 from scipy.stats import pearsonr, spearmanr
 
@@ -21,7 +25,7 @@ from clearsight.evaluation.document import Text, to_html, to_markdown
 from clearsight.evaluation.metrics import BINS
 from clearsight.evaluation.peers.own import Layer
 from clearsight.evaluation.report import details, first_page
-from clearsight.evaluation.run import Evaluation, evaluate, merged
+from clearsight.evaluation.run import Evaluation, Tile, _Worst, evaluate, merged
 from clearsight.evaluation.samples import Cause
 from clearsight.evaluation.summary import summarise
 from clearsight.evaluation.unlabelled import noise, survey
@@ -179,6 +183,15 @@ def test_places_scored_apart_make_the_same_report() -> None:
     assert told[0] == told[1]
     with pytest.raises(ArgumentError, match="parts is empty"):
         merged([])
+
+
+@given(wrong=st.lists(st.sampled_from([0.0, 0.1, 0.2]), min_size=1, max_size=14), size=st.integers(0, 5))
+def test_of_equally_wrong_images_the_first_ones_stay(wrong: list[float], size: int) -> None:
+    tiles = [SimpleNamespace(wrong=share, number=number) for number, share in enumerate(wrong)]
+    kept = _Worst(size)
+    for tile in tiles:
+        kept.offer(cast(Tile, tile))
+    assert list(kept.tiles()) == sorted(tiles, key=lambda tile: -tile.wrong)[:size]
 
 
 def test_the_first_page_says_what_not_to_trust_and_nothing_else(found: Evaluation) -> None:

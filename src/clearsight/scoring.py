@@ -76,11 +76,13 @@ def score(stack: xr.Dataset, *, level: Level = "L1C", model: str | None = None, 
     Examples
     --------
     >>> import numpy as np, xarray as xr
-    >>> forest = {"B02": 0.075, "B03": 0.065, "B04": 0.04, "B08": 0.25}
+    >>> forest = {"B02": 0.075, "B03": 0.065, "B04": 0.04, "B08": 0.25, "B11": 0.12}
+    >>> cloud = {"B02": 0.7, "B03": 0.7, "B04": 0.7, "B08": 0.72, "B11": 0.5}
     >>> time = np.array(["2023-07-01", "2023-07-06"], dtype="datetime64[ns]")
     >>> frames = {band: (("time", "y", "x"), np.full((2, 8, 8), value)) for band, value in forest.items()}
     >>> stack = xr.Dataset(frames, coords={"time": time})
-    >>> stack["B02"][1, :4] = stack["B03"][1, :4] = stack["B04"][1, :4] = stack["B08"][1, :4] = 0.7
+    >>> for band, value in cloud.items():
+    ...     stack[band][1, :4] = value
     >>> (score(stack).cs[:, [0, -1], 0] >= 0.60).values
     array([[ True,  True],
            [False,  True]])

@@ -91,12 +91,12 @@ class _Counted:
 
 
 class _Worst:
-    """The worst images so far, and no more than asked for in memory."""
+    """The worst images so far, and no more than asked for in memory; of equals those that came first."""
 
     def __init__(self, size: int) -> None:
         self.size = size
         self.heap: list[tuple[float, int, Tile]] = []
-        self.order = counter()
+        self.order = counter(0, -1)
 
     def offer(self, tile: Tile) -> None:
         """Keep a tile if it's among the worst."""
@@ -108,7 +108,7 @@ class _Worst:
 
     def tiles(self) -> tuple[Tile, ...]:
         """The worst first."""
-        return tuple(tile for _, _, tile in sorted(self.heap, key=lambda entry: -entry[0]))
+        return tuple(tile for _, _, tile in sorted(self.heap, key=lambda entry: entry[:2], reverse=True))
 
 
 def evaluate(
