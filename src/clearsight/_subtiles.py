@@ -233,6 +233,7 @@ def _name(period: Period) -> str:
 
 
 def hash_of(facts: list[object]) -> str:
+    """Short name for facts, the same on every machine: folders of unfinished work are called by it."""
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 
