@@ -98,6 +98,37 @@ def test_scores_are_like_those_of_the_frames_themselves(season, tmp_path, monkey
         assert ((a >= 0.6) == (b >= 0.6))[~np.isnan(a)].mean() > 0.98
 
 
+@pytest.fixture(scope="module")
+def by_frames(items, tmp_path_factory):
+    """The same scenes in near real time, compared with the frames before instead of with histories."""
+    root = tmp_path_factory.mktemp("frames")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_subtiles, "side_for", lambda frames, **_: 64)
+        produce(items, root, options=Options(mode="near-real-time", history=False))
+    return root
+
+
+def both(number: int, live: Path, by_frames: Path) -> list[np.ndarray]:
+    name = f"33UUU/2023/{index_of(number)}/{index_of(number)}.tif"
+    return [read_scores(root / name).cs.values for root in (live, by_frames)]
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_noisy_images_of_four_bands_are_scored_alike(number, live, by_frames):
+    a, b = both(number, live, by_frames)
+    # A history's reference is of 20 m, and these images are noise in every pixel.
+    assert np.nanmean(np.abs(a - b)) < 0.2
+    cloud = image(number, shape=SHAPE)[0] > 4000
+    assert np.nanmedian(a[cloud]) < 0.3 < 0.7 < np.nanmedian(a[~cloud])
+
+
+@pytest.mark.xfail(strict=True, reason="the weights of November 23 keep 0.74 alike in the last of these images")
+def test_noisy_images_of_four_bands_are_kept_alike(live, by_frames):
+    for number in range(4):
+        a, b = both(number, live, by_frames)
+        assert ((a >= 0.6) == (b >= 0.6))[~np.isnan(a)].mean() > 0.8
+
+
 def test_rank_is_among_all_scores_that_the_history_has(live):
     """The last scene counts itself, and is in the history by now."""
     name = f"33UUU/2023/{index_of(3)}/{index_of(3)}.tif"

@@ -247,3 +247,16 @@ def test_real_chips_alone(capsys, bands):
     # Not clear, or not all of it: thick clouds; thin cirrus under low sun; a dam with cloud.
     partly = ("riotiler_T19UDP", "sen12ms_cloudy", "sen2r_Barbellino_20170703")
     assert min(mean for name, mean in means.items() if not name.startswith(partly)) > 0.7
+
+
+@pytest.mark.xfail(
+    strict=True, reason="the weights of November 23 keep it (0.75); those before refused it (0.41)"
+)
+def test_a_flat_white_patch_of_four_bands_is_refused():
+    """A small area without texture or SWIR: the scorer's example, before it was given another band."""
+    forest = {"B02": 0.075, "B03": 0.065, "B04": 0.04, "B08": 0.25}
+    time = np.array(["2023-07-01", "2023-07-06"], dtype="datetime64[ns]")
+    stack = xr.Dataset({n: (("time", "y", "x"), np.full((2, 8, 8), v)) for n, v in forest.items()}, {"time": time})
+    for name in forest:
+        stack[name][1, :4] = 0.7
+    assert (scoring.score(stack).cs[1, 0] < 0.60).all()
