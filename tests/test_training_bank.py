@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -128,6 +129,25 @@ def test_conditions_tell_bands_level_pixel_and_sun():
     # The sun in the east: shadows fall along x, not along y.
     np.testing.assert_allclose(told[15:], [np.cos(np.pi / 4), 1 / 3, 1 / 3, 0, 1], atol=1e-6)
     assert not conditions(["B02"], level="L1C", pixel=10.0, view=None)[13:].any()
+
+
+def test_half_of_the_processors_limit_the_vapour_band(bank, tmp_path):
+    copy = shutil.copytree(bank, tmp_path / "bright")
+    for shard in shards_of(copy):
+        sixty = np.load(shard / "sixty.npy")
+        sixty[:, :, ORDER.index("B09") - len(ORDER)] = 41_000
+        np.save(shard / "sixty.npy", sixty)
+    peaks: dict[float, list[float]] = {0.0: [], 1.0: []}
+    for seed in range(12):
+        batch = next(batches([copy], Draw(size=32, clips=8, targets=1), seed=seed))
+        for image, told in zip(batch["twenty"][:, ORDER.index("B09") - 4], batch["conditions"], strict=True):
+            if told[ORDER.index("B09")] and np.isfinite(image).any():
+                peaks[told[13]].append(float(np.nanmax(image)))
+    assert min(peaks[0.0]) > 3
+    limited = np.array(peaks[1.0]) < 2.1
+    assert 0.2 < limited.mean() < 0.8
+    # What isn't limited is far above: vapour was taken for what lies above a cloud, too.
+    assert (np.array(peaks[1.0])[~limited] > 3).all()
 
 
 def test_windows_of_clear_chips_are_clear_clips(tmp_path):

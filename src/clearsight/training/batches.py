@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from clearsight.bands import Level
 from clearsight.context import Ground, ground_for, halved, no_ground
 from clearsight.errors import ArgumentError
-from clearsight.model import View, conditions
+from clearsight.model import TWENTY, View, conditions
 from clearsight.training.bank import FACTS, ORDER, decode, shards_of, surface_of
 
 Array = NDArray[np.float32]
@@ -34,7 +34,12 @@ _L2A_SHARE: Final = 0.45
 _AVERAGE_AROUND: Final = 0.6
 """Share of the L2A samples whose processor took the surroundings of every pixel for average ground. In real products
 clouds are brighter in B02 than in B8A (by 1.10 in the median of two Belgian series; 0.95 with exact surroundings)."""
-_UNKNOWN_SUN: Final = 0.35
+_LIMITED: Final = 0.5
+"""Share of the L2A samples whose processor limits B09, whose vapour it overrates above clouds."""
+_LIMITS: Final = (1.3, 1.8)
+"""Reflectance; 1.55 in a real product of baseline 04.00, up to 4 in ours without."""
+_B09: Final = TWENTY.index("B09")
+_UNKNOWN_SUN: Final = 0.45
 _NO_REFERENCE: Final = 0.3
 _COARSE_REFERENCE: Final = 0.3
 
@@ -114,6 +119,8 @@ def _samples(shard: Shard, clip: int, draw: Draw, rng: np.random.Generator) -> l
             np.maximum(surface_of(values, np.asarray(guess), around=around), np.float32(1e-4))
             for values, guess in ((ten, arrays["guess"][clip, :, :4]), (twenty, arrays["guess"][clip, :, 4:]))
         )
+        if rng.random() < _LIMITED:
+            twenty[:, _B09] = np.minimum(twenty[:, _B09], np.float32(rng.uniform(*_LIMITS)))
     if rng.random() < 0.5:
         twenty = _softened(twenty)
     _jitter(ten, twenty, rng)
