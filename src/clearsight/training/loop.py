@@ -9,7 +9,7 @@ import multiprocessing
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -23,9 +23,11 @@ from torch.utils.data import DataLoader, IterableDataset
 from clearsight.errors import ArgumentError
 from clearsight.progress import Progress, silent
 from clearsight.training.batches import Draw, batches
+from clearsight.training.muon import optimisers
 from clearsight.training.network import Network, Widths, trainable
 
 INPUTS: Final = ("ten", "twenty", "ground_ten", "ground_twenty", "support", "conditions")
+_Part = nn.Module | torch.optim.Optimizer
 _LOG_EVERY: Final = 50
 _SAVE_SECONDS: Final = 120.0
 _AVERAGE: Final = 0.998
@@ -152,9 +154,10 @@ def _work(rank: int, task: _Task, *, progress: Progress) -> None:
         network.load_state_dict(torch.load(task.start, weights_only=True, map_location="cpu")["average"])
     average = Network(task.widths).to(schedule.device)
     average.load_state_dict(network.state_dict())
-    optimiser = torch.optim.AdamW(network.parameters(), lr=schedule.rate, weight_decay=1e-3)
-    step, elapsed = _resume(task.out, network, average, optimiser)
-    keeper = _Keeper(task.out, network, average, optimiser) if rank == 0 else None
+    movers = optimisers(network, rate=schedule.rate)
+    parts = {"network": network, "average": average, **movers}
+    step, elapsed = _resume(task.out, parts)
+    keeper = _Keeper(task.out, parts) if rank == 0 else None
     if keeper is not None:
         _record(task, weights=trainable(network))
     stream = _Stream(task.sources, seed=(schedule.seed + step) * 64 + rank)
@@ -164,10 +167,10 @@ def _work(rank: int, task: _Task, *, progress: Progress) -> None:
     for batch in loader:
         spent = elapsed + (time.monotonic() - began) / 60
         rate = _rate(spent / schedule.minutes, step=step, schedule=schedule)
-        for group in optimiser.param_groups:
+        for group in (group for mover in movers.values() for group in mover.param_groups):
             group["lr"] = rate
         here = {name: values.to(schedule.device) for name, values in batch.items()}
-        losses = _step(network, here, optimiser, stop=spent >= schedule.minutes)
+        losses = _step(network, here, movers.values(), stop=spent >= schedule.minutes)
         if losses is None:
             break
         _follow(average, network, step=step)
@@ -213,18 +216,19 @@ _WEIGHTS: Final = {"entropy": 1.0, "distance": 1.0, "cause": 0.15, "prior": 0.05
 
 
 def _step(
-    network: nn.Module, batch: dict[str, Tensor], optimiser: torch.optim.Optimizer, *, stop: bool
+    network: nn.Module, batch: dict[str, Tensor], movers: Iterable[torch.optim.Optimizer], *, stop: bool
 ) -> dict[str, float] | None:
     """One step of all processes; None once one of them has to stop."""
     network.train()
     losses = losses_of(network, batch)
     total = torch.stack([_WEIGHTS[name] * loss for name, loss in losses.items()]).sum()
-    optimiser.zero_grad(set_to_none=True)
+    network.zero_grad(set_to_none=True)
     total.backward()  # type: ignore[no-untyped-call]
     if _together(network, stop=stop):
         return None
     nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-    optimiser.step()
+    for mover in movers:
+        mover.step()
     return {name: float(loss.detach()) for name, loss in losses.items()}
 
 
@@ -258,25 +262,21 @@ def _rate(share: float, *, step: int, schedule: Schedule) -> float:
     return schedule.rate * min(1.0, (step + 1) / 200) * (schedule.last_rate + (1 - schedule.last_rate) * cosine)
 
 
-def _resume(out: Path, network: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer) -> tuple[int, float]:
+def _resume(out: Path, parts: Mapping[str, _Part]) -> tuple[int, float]:
     path = out / "checkpoint.pt"
     if not path.exists():
         return 0, 0.0
     state = torch.load(path, weights_only=True, map_location="cpu")
-    network.load_state_dict(state["network"])
-    average.load_state_dict(state["average"])
-    optimiser.load_state_dict(state["optimiser"])
+    for name, part in parts.items():
+        part.load_state_dict(state[name])
     return int(state["step"]), float(state["elapsed"])
 
 
 class _Keeper:
     """Keeps what a training has reached: checkpoints, and one line of ``log.csv`` for every so many steps."""
 
-    def __init__(self, out: Path, network: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer) -> None:
-        self.out = out
-        self.parts: dict[str, nn.Module | torch.optim.Optimizer] = {
-            "network": network, "average": average, "optimiser": optimiser,
-        }  # fmt: skip
+    def __init__(self, out: Path, parts: Mapping[str, _Part]) -> None:
+        self.out, self.parts = out, parts
         self.columns = ("step", "minutes", "rate", *_WEIGHTS)
         self.saved = time.monotonic()
         if not (out / "log.csv").exists():
