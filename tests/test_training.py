@@ -144,7 +144,7 @@ def seconds_tick_by_call(monkeypatch):
 
 @pytest.mark.usefixtures("seconds_tick_by_call")
 def test_a_training_goes_on_where_it_stopped(bank, tmp_path):
-    source = [([bank], Draw(size=32, clips=2, targets=2), 1)]
+    source = [([bank], Draw(size=32, clips=2, targets=2, reference=0.0), 1)]
     short = Schedule(minutes=0.2, workers=0, processes=1, threads=1)
     train(tmp_path, source, schedule=short, widths=TINY)
     state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)

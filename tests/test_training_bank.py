@@ -39,8 +39,13 @@ def test_a_half_written_shard_is_never_seen(bank, tmp_path):
         next(batches([tmp_path], Draw(size=32), seed=0))
 
 
+def test_references_want_clips_that_were_weighed(bank):
+    with pytest.raises(ArgumentError, match=r"has no trust\.npy"):
+        next(batches([bank], Draw(size=32, clips=1), seed=0))
+
+
 def test_batches_are_the_same_for_a_seed_and_differ_between_seeds(bank):
-    draw = Draw(size=32, clips=3)
+    draw = Draw(size=32, clips=3, reference=0.0)
     one, again, other = (next(batches([bank], draw, seed=seed)) for seed in (4, 4, 5))
     for name, values in one.items():
         np.testing.assert_array_equal(values, again[name])
@@ -52,7 +57,7 @@ def test_batches_are_the_same_for_a_seed_and_differ_between_seeds(bank):
 
 def test_bands_that_a_batch_lacks_are_nodata_and_told(bank):
     for seed in range(6):
-        batch = next(batches([bank], Draw(size=32, clips=2), seed=seed))
+        batch = next(batches([bank], Draw(size=32, clips=2, reference=0.0), seed=seed))
         for sample in range(len(batch["ten"])):
             images = [*batch["ten"][sample], *batch["twenty"][sample]]
             for index in range(len(ORDER)):
@@ -139,7 +144,7 @@ def test_half_of_the_processors_limit_the_vapour_band(bank, tmp_path):
         np.save(shard / "sixty.npy", sixty)
     peaks: dict[float, list[float]] = {0.0: [], 1.0: []}
     for seed in range(12):
-        batch = next(batches([copy], Draw(size=32, clips=8, targets=1), seed=seed))
+        batch = next(batches([copy], Draw(size=32, clips=8, targets=1, reference=0.0), seed=seed))
         for image, told in zip(batch["twenty"][:, ORDER.index("B09") - 4], batch["conditions"], strict=True):
             if told[ORDER.index("B09")] and np.isfinite(image).any():
                 peaks[told[13]].append(float(np.nanmax(image)))

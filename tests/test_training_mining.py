@@ -94,7 +94,7 @@ def test_too_few_dates_are_refused(items, tmp_path):
 
 
 def test_unlabelled_clips_give_batches_without_labels(bank):
-    batch = next(batches([bank], Draw(size=64, clips=2, targets=2), seed=1))
+    batch = next(batches([bank], Draw(size=64, clips=2, targets=2, reference=0.0), seed=1))
     assert np.isnan(batch["cs"]).all()
     assert (batch["cause"] == -1).all()
     assert np.isfinite(batch["conditions"]).all()

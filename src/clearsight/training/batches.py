@@ -55,7 +55,8 @@ class Draw:
     targets: int = 2
     """Frames of each clip that are scored."""
     reference: float = 1.0 - _NO_REFERENCE
-    """Share of the frames that get their clear reference; 0 trains the look without context alone."""
+    """Share of the frames that get their clear reference; 0 trains the look without context alone. Clips of several
+    frames need ``trust`` for it (`relabel.add_trust`)."""
     pair: bool = False
     """Instead of a reference, one other frame whatever it shows: for the similarity of two frames."""
 
@@ -78,6 +79,7 @@ def batches(folders: Sequence[Path], draw: Draw, *, seed: int) -> Iterator[dict[
             samples = []
             for _ in range(draw.clips):
                 shard = open_shard(shards[int(rng.integers(len(shards)))])
+                _check(shard, draw)
                 samples += _samples(shard, int(rng.integers(len(shard.arrays["facts"]))), draw, rng)
             yield {name: np.stack([sample[name] for sample in samples]) for name in samples[0]}
 
@@ -92,6 +94,7 @@ class Shard:
     """Of real clips; None = both can be had."""
     bands: tuple[str, ...]
     """What the clips have."""
+    path: Path
 
 
 @lru_cache(maxsize=4096)
@@ -99,7 +102,16 @@ def open_shard(path: Path) -> Shard:
     """Open a shard of a bank."""
     facts = json.loads((path / "clips.json").read_text())
     arrays = {file.stem: np.load(file, mmap_mode="r") for file in sorted(path.glob("*.npy"))}
-    return Shard(arrays, facts.get("level"), tuple(facts.get("bands", ORDER)))
+    return Shard(arrays, facts.get("level"), tuple(facts.get("bands", ORDER)), path)
+
+
+def _check(shard: Shard, draw: Draw) -> None:
+    """A bank that nobody has weighed would silently train the look without context alone."""
+    if draw.reference > 0 and not draw.pair and "trust" not in shard.arrays and shard.arrays["ten"].shape[1] > 1:
+        raise ArgumentError(
+            f"reference={draw.reference}: {str(shard.path)!r} has no trust.npy, of which references are made; expected "
+            "relabel.add_trust to have been run on the bank, or reference=0."
+        )
 
 
 def _samples(shard: Shard, clip: int, draw: Draw, rng: np.random.Generator) -> list[dict[str, Array]]:
