@@ -8,6 +8,7 @@ import shutil
 import numpy as np
 import pytest
 
+import clearsight.training.batches as batch_module
 from clearsight.context import ground_for
 from clearsight.errors import ArgumentError
 from clearsight.model import View, conditions
@@ -172,3 +173,30 @@ def test_windows_of_clear_chips_are_clear_clips(tmp_path):
     assert np.isfinite(batch["conditions"]).all()
     with pytest.raises(ArgumentError, match="smallest chip's side, 100"):
         clear_bank(chips, tmp_path / "other", clips=2, size=128)
+
+
+def test_some_clips_get_noise_in_every_pixel(monkeypatch):
+    rng = np.random.default_rng(0)
+    seen = []
+    for share in (0.0, 1.0):
+        monkeypatch.setattr(batch_module, "_NOISY", share)
+        for _ in range(20):
+            values = [np.full((2, count, 16, 16), 0.3, dtype=np.float32) for count in (4, 9)]
+            batch_module._jitter(*values, rng)
+            seen.append([array.std(axis=(2, 3)) for array in values])
+    for ten, twenty in seen[:20]:
+        assert max(ten.max(), twenty.max()) < 1e-6
+    for ten, twenty in seen[20:]:
+        assert min(ten.min(), twenty.min()) > 0.0008
+        assert max(ten.max(), twenty.max()) < 0.025
+
+
+def test_some_clips_get_areas_without_texture(bank, monkeypatch):
+    def even(share):
+        monkeypatch.setattr(batch_module, "_EVEN", share)
+        draw = Draw(size=48, clips=24, targets=1, reference=0.0)
+        ten = next(batches([bank], draw, seed=3))["ten"]
+        return [(np.diff(image[0]) == 0).mean() for image in ten]
+
+    monkeypatch.setattr(batch_module, "_NOISY", 0.0)
+    assert np.median(even(0.0)) < 0.02 < 0.2 < np.mean(even(1.0))

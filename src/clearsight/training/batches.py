@@ -17,6 +17,7 @@ from clearsight.context import Ground, ground_for, halved, no_ground
 from clearsight.errors import ArgumentError
 from clearsight.model import TWENTY, View, conditions
 from clearsight.training.bank import FACTS, ORDER, decode, shards_of, surface_of
+from clearsight.training.even import Frames, make_even
 
 Array = NDArray[np.float32]
 
@@ -40,6 +41,12 @@ _LIMITS: Final = (1.3, 1.8)
 """Reflectance; 1.55 in a real product of baseline 04.00, up to 4 in ours without."""
 _B09: Final = TWENTY.index("B09")
 _UNKNOWN_SUN: Final = 0.45
+_EVEN: Final = 0.1
+"""Share of the clips that get areas without texture."""
+_NOISY: Final = 0.12
+"""Share of the clips that get noise in every pixel, as old cameras, strong compression and made-up images have it."""
+_NOISE: Final = (0.001, 0.02)
+"""Standard deviation, reflectance."""
 _NO_REFERENCE: Final = 0.3
 _COARSE_REFERENCE: Final = 0.3
 
@@ -135,13 +142,15 @@ def _samples(shard: Shard, clip: int, draw: Draw, rng: np.random.Generator) -> l
             twenty[:, _B09] = np.minimum(twenty[:, _B09], np.float32(rng.uniform(*_LIMITS)))
     if rng.random() < 0.5:
         twenty = _softened(twenty)
+    quality = np.array(arrays["cs"][fine])
+    cause = np.array(arrays["cause"][clip, :, top : top + draw.size : 2, left : left + draw.size : 2])
+    trust = np.array(arrays["trust"][coarse]) if "trust" in arrays else None
+    if rng.random() < _EVEN:
+        make_even(Frames(ten, twenty, quality, cause, trust), rng)
     _jitter(ten, twenty, rng)
     absent = [name not in names for name in ORDER]
     ten[:, absent[:4]] = np.nan
     twenty[:, absent[4:]] = np.nan
-    quality = np.asarray(arrays["cs"][fine])
-    cause = np.asarray(arrays["cause"][clip, :, top : top + draw.size : 2, left : left + draw.size : 2])
-    trust = np.asarray(arrays["trust"][coarse], dtype=np.float32) / 255 if "trust" in arrays else None
     dates = np.asarray(facts["day"], dtype="datetime64[D]").astype("datetime64[s]")
     turn = tuple(rng.random(3) < 0.5)
     out = []
@@ -155,7 +164,8 @@ def _samples(shard: Shard, clip: int, draw: Draw, rng: np.random.Generator) -> l
         elif trust is not None and rng.random() < draw.reference:
             # From one frame of context to all of them.
             kept = rng.random(len(ten)) < rng.choice([0.4, 0.7, 1.0, 1.0])
-            ground = ground_for(ten, twenty, trust * kept[:, None, None], dates=dates, frame=int(frame))
+            weights = trust.astype(np.float32) / 255
+            ground = ground_for(ten, twenty, weights * kept[:, None, None], dates=dates, frame=int(frame))
             if rng.random() < _COARSE_REFERENCE:
                 # A history on disk has 20 m.
                 ground = replace(ground, ten=halved(ground.ten).repeat(2, axis=-1).repeat(2, axis=-2))
@@ -183,10 +193,14 @@ def draw_bands(rng: np.random.Generator, *, level: Level) -> tuple[str, ...]:
 
 
 def _jitter(ten: Array, twenty: Array, rng: np.random.Generator) -> None:
-    """No two instruments, processors and tables of spectra agree to the percent."""
+    """No two instruments, processors and tables of spectra agree to the percent; some are noisy."""
+    noise = np.float32(np.exp(rng.uniform(*np.log(_NOISE)))) if rng.random() < _NOISY else None
     for values in (ten, twenty):
         gain = np.exp(0.03 * rng.standard_normal(values.shape[1]) + 0.008 * rng.standard_normal(values.shape[:2]))
         values *= gain.astype(np.float32)[..., None, None]
+        if noise is not None:
+            values += noise * rng.standard_normal(values.shape, dtype=np.float32)
+            np.maximum(values, np.float32(1e-4), out=values)
 
 
 def _softened(values: Array) -> Array:
