@@ -17,6 +17,7 @@ from clearsight.context import Ground, ground_for, halved, no_ground
 from clearsight.errors import ArgumentError
 from clearsight.model import TWENTY, View, conditions
 from clearsight.training.bank import FACTS, ORDER, decode, shards_of, surface_of
+from clearsight.training.crystals import grow_crystals
 from clearsight.training.even import Frames, make_even
 
 Array = NDArray[np.float32]
@@ -41,6 +42,8 @@ _LIMITS: Final = (1.3, 1.8)
 """Reflectance; 1.55 in a real product of baseline 04.00, up to 4 in ours without."""
 _B09: Final = TWENTY.index("B09")
 _UNKNOWN_SUN: Final = 0.45
+_LARGE_CRYSTALS: Final = 0.6
+"""Share of the simulated clips whose deep clouds may be darker in the SWIR."""
 _EVEN: Final = 0.1
 """Share of the clips that get areas without texture."""
 _NOISY: Final = 0.12
@@ -132,6 +135,11 @@ def _samples(shard: Shard, clip: int, draw: Draw, rng: np.random.Generator) -> l
     names = tuple(name for name in draw_bands(rng, level=level) if name in shard.bands)
     ten = decode(arrays["ten"][fine])
     twenty = np.concatenate([decode(arrays[name][coarse]) for name in ("twenty", "sixty")], axis=1)
+    quality = np.array(arrays["cs"][fine])
+    cause = np.array(arrays["cause"][clip, :, top : top + draw.size : 2, left : left + draw.size : 2])
+    trust = np.array(arrays["trust"][coarse]) if "trust" in arrays else None
+    if shard.level is None and rng.random() < _LARGE_CRYSTALS:
+        grow_crystals(ten, twenty, quality=quality, cause=cause, rng=rng)
     if level == "L2A" and shard.level is None:
         around = float(rng.uniform(0.1, 0.4)) if rng.random() < _AVERAGE_AROUND else None
         ten, twenty = (
@@ -142,9 +150,6 @@ def _samples(shard: Shard, clip: int, draw: Draw, rng: np.random.Generator) -> l
             twenty[:, _B09] = np.minimum(twenty[:, _B09], np.float32(rng.uniform(*_LIMITS)))
     if rng.random() < 0.5:
         twenty = _softened(twenty)
-    quality = np.array(arrays["cs"][fine])
-    cause = np.array(arrays["cause"][clip, :, top : top + draw.size : 2, left : left + draw.size : 2])
-    trust = np.array(arrays["trust"][coarse]) if "trust" in arrays else None
     if rng.random() < _EVEN:
         make_even(Frames(ten, twenty, quality, cause, trust), rng)
     _jitter(ten, twenty, rng)

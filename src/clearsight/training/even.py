@@ -14,7 +14,7 @@ from clearsight.model import CAUSES
 _AREAS: Final = 4
 """At most so many in a clip."""
 _WHOLE: Final = 0.3
-"""Share of the clips whose first area is all of the crop."""
+"""Share of the first areas that are all of the crop."""
 _OPAQUE: Final = 10
 """Of 200. Below it, what is under a thick cloud doesn't matter: it may lie anywhere."""
 _THICK: Final = CAUSES.index("thick cloud")
@@ -57,7 +57,7 @@ def make_even(frames: Frames, rng: np.random.Generator) -> None:
     for number in range(int(rng.integers(1, _AREAS + 1))):
         whole = number == 0 and rng.random() < _WHOLE
         area = np.ones((size, size), dtype=bool) if whole else draw_area(size, rng)
-        if whole or rng.random() < 0.5:
+        if rng.random() < 0.5:
             place = _place(np.logical_and.reduce(_alike(frames.quality)), rng)
             if place:
                 frames.spread(np.s_[:], place, area)

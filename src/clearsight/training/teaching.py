@@ -5,7 +5,8 @@ kept of a pixel:
 
 * both say nearly the same: their mean;
 * the teacher is sure (below 0.1 or above 0.9), and the other doesn't say the opposite: what the teacher says;
-* else nothing: 255, which the loss leaves out.
+* else nothing: 255, which the loss leaves out;
+* of white pixels only what is low: two deep ice clouds look like each other, and like snow, to both.
 
 The teacher's mistakes that the pairs contradict go no further, and neither do those of the pairs.
 """
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 
 from clearsight.errors import ArgumentError
 from clearsight.progress import Progress, silent
-from clearsight.training.bank import shards_of
+from clearsight.training.bank import decode, shards_of
 from clearsight.training.batches import Shard, open_shard
 from clearsight.training.network import Network
 from clearsight.training.relabel import frames_of, grounds_of, look
@@ -34,6 +35,10 @@ _SURE: Final = 0.4
 """Distance from 0.5 from which on the teacher is sure."""
 _OPPOSITE: Final = 0.5
 """Opinions that differ by more than this contradict each other, however sure one of them is."""
+_WHITE: Final = 0.35
+"""Reflectance in B02 from which on snow and deep cloud may be taken for each other."""
+_LOW: Final = 0.4
+"""Label above which nothing is kept of white pixels."""
 
 
 def relabel_by_teacher(network: Network, folder: Path, *, progress: Progress = silent) -> float:
@@ -71,7 +76,8 @@ def relabel_by_teacher(network: Network, folder: Path, *, progress: Progress = s
         for clip in range(clips):
             progress(number * clips + clip, len(shards) * clips, "teaching")
             first = np.asarray(shard.arrays["asim"][clip])
-            labels.append(encode(agreed(_decoded(first), opinion(network, shard, clip))))
+            blue = decode(np.asarray(shard.arrays["ten"][clip, :, 0]))
+            labels.append(encode(without_white(agreed(_decoded(first), opinion(network, shard, clip)), blue)))
             kept += int((labels[-1] != NODATA).sum())
             valid += int((first != NODATA).sum())
         write_array(path / "cs.npy", np.stack(labels))
@@ -112,6 +118,28 @@ def agreed(first: Array, teacher: Array) -> Array:
     with np.errstate(invalid="ignore"):
         label = np.where(apart <= _NEAR, (first + teacher) / 2, np.where(sure, teacher, np.nan))
     return np.asarray(label, dtype=np.float32)
+
+
+def without_white(label: Array, blue: Array) -> Array:
+    """Leave out what is said to be clear and is as white as snow.
+
+    Parameters
+    ----------
+    label, blue : float32 arrays of one shape
+        Scores, NaN = none; reflectance in B02.
+
+    Returns
+    -------
+    float32 array
+        The label; NaN where it is left out.
+
+    Examples
+    --------
+    >>> without_white(np.float32([0.9, 0.9, 0.1]), np.float32([0.1, 0.6, 0.6]))
+    array([0.9, nan, 0.1], dtype=float32)
+    """
+    with np.errstate(invalid="ignore"):
+        return np.where((blue >= _WHITE) & (label > _LOW), np.float32(np.nan), label)
 
 
 def _decoded(stored: NDArray[np.uint8]) -> Array:
