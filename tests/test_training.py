@@ -17,7 +17,7 @@ from clearsight import model as inference  # noqa: E402
 from clearsight.context import no_ground  # noqa: E402
 from clearsight.errors import ArgumentError  # noqa: E402
 from clearsight.passes import score_frames  # noqa: E402
-from clearsight.training import loop  # noqa: E402
+from clearsight.training import loop, teaching  # noqa: E402
 from clearsight.training.bank import FACTS, ORDER, Plan, fill_bank, shards_of  # noqa: E402
 from clearsight.training.batches import Draw, open_shard  # noqa: E402
 from clearsight.training.calibration import Answers, answers, calibrate, error_and_area, real_answers  # noqa: E402
@@ -111,6 +111,19 @@ def test_a_teacher_keeps_what_two_agree_on(tmp_path, network):
     assert share == pytest.approx((first != 255).mean())
     assert relabel_by_teacher(network, tmp_path) == share
     np.testing.assert_array_equal(np.load(shard / "cs.npy"), first)
+
+
+@pytest.mark.parametrize(("said", "white"), [(0.95, 255), (0.1, 20)])
+def test_white_pixels_keep_low_labels_only(said, white, tmp_path, network, monkeypatch):
+    """Both opinions agree; two deep ice clouds are alike, too."""
+    shard, q = mined_bank(tmp_path)
+    label_by_similarity(network, tmp_path)
+    add_trust(network, tmp_path)
+    np.save(shard / "asim.npy", np.full(q.shape, 200 * said, dtype=np.uint8))
+    monkeypatch.setattr(teaching, "opinion", lambda *_: np.full(q.shape[1:], said, dtype=np.float32))
+    relabel_by_teacher(network, tmp_path)
+    labels = np.load(shard / "cs.npy")
+    np.testing.assert_array_equal(labels, np.where(q >= 70, white, 200 * said))
 
 
 def test_opinions_that_contradict_give_nothing():
