@@ -45,6 +45,8 @@ from clearsight.whole import whole_file
 from evaluation_page import ROOT, TITLE, page
 
 DATA = ROOT.parent / "shared" / "data"
+TRAINED_ON = ("Belgium",)
+"""Beginnings of the names of real series of which clips were mined for the training of the weights that ship."""
 PROCESSES = 2
 WORST = 20
 
@@ -148,7 +150,10 @@ def slovenia(path: Path) -> xr.Dataset:
 
 
 def clear_chips(folder: Path) -> dict[str, float]:
-    """Real images that are clear by eye: how much of each is kept at 0.60, seen alone and without any context."""
+    """Real images that are clear by eye: how much of each is kept at 0.60, seen alone and without any context.
+
+    The weights that ship were trained on them, as clear images and as ground under simulated skies.
+    """
     found = {}
     for facts in json.loads((folder / "manifest.json").read_text()):
         if not facts["state"].startswith("clear") or "cumulus" in facts["state"]:
@@ -249,7 +254,11 @@ def measured(size: Size, data: Path, folder: Path, *, with_peers: bool) -> tuple
         level: merged([found[f"{level} {i:03}"] for i in range(world.places)], worst=WORST)
         for level, world in worlds(size).items()
     }
-    lines = {name: each for name, each in found.items() if name.startswith(("Belgium", "Slovenia"))}
+    lines = {
+        name: {**each, "trained_on": name.startswith(TRAINED_ON)}
+        for name, each in found.items()
+        if name.startswith(("Belgium", "Slovenia"))
+    }
     real = {"series": lines, "clear_images": found["clear images"]} if lines else {}
     return {**{level: summarise(each) for level, each in parts.items()}, "real": real, "speed": speed}, parts
 

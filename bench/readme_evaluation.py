@@ -20,7 +20,7 @@ def rows(numbers: Mapping[str, Any]) -> list[str]:
     l1c, l2a, speed = (numbers[name] for name in ("l1c", "l2a", "speed"))
     series = numbers["real"].get("series", {})
     real, masks = max(
-        ((name, each["masks"]) for name, each in series.items() if "SCL" in each["masks"]),
+        ((name, each["masks"]) for name, each in series.items() if not each["trained_on"]),
         key=lambda entry: series[entry[0]]["dates"],
         default=("", {}),
     )
@@ -31,7 +31,7 @@ def rows(numbers: Mapping[str, Any]) -> list[str]:
         f"{l1c['places']} simulated places that no training has seen at L1C, {l2a['places']} others at L2A, "
         f"{l1c['images'] // l1c['places']} dates each, every mask cut where its authors cut (they made theirs for real "
         "scenes); in brackets 95 % intervals"
-        + (f". Real, without labels: {real}, {series[real]['dates']} dates" if masks else "")
+        + (f". Real, without labels and never trained on: {real}, {series[real]['dates']} dates" if masks else "")
         + ". All of it, and which threshold to take for what: [docs/evaluation.md](docs/evaluation.md).",
         "",
         _line(head),

@@ -249,7 +249,7 @@ def test_real_chips_alone(capsys, bands):
     assert min(mean for name, mean in means.items() if not name.startswith(partly)) > 0.7
 
 
-@pytest.mark.xfail(strict=True, reason="the weights of November 23 keep it (0.75); those before refused it (0.41)")
+@pytest.mark.xfail(strict=True, reason="the weights since November 23 keep it; those before refused it (0.41)")
 def test_a_flat_white_patch_of_four_bands_is_refused():
     """A small area without texture or SWIR: the scorer's example, before it was given another band."""
     forest = {"B02": 0.075, "B03": 0.065, "B04": 0.04, "B08": 0.25}
