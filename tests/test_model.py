@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 import xarray as xr
 
@@ -19,6 +20,7 @@ from clearsight.simulate.imaging.sensor import observe, regrid
 from clearsight.simulate.places.surfaces import make_surface, surface_reflectance
 
 SERIES = Path(__file__).parents[2] / "shared" / "data" / "l1c_series" / "slovenia_33T_10dates.npz"
+SHIPPED_FILE = Path(model.__file__).parent / "models" / f"{model.SHIPPED}.onnx"
 SIZE = 192
 DAYS = ["2021-06-05", "2021-06-15", "2021-06-25", "2021-07-05"]
 
@@ -142,6 +144,31 @@ def test_windows_do_not_show(seen, monkeypatch):
     monkeypatch.setattr(model, "_WINDOW", 256)
     windowed = score_frames(load_model(), bands, level="L1C", dates=dates)
     assert float(np.abs(whole.cs - windowed.cs).max()) <= 1 / 200
+
+
+@pytest.mark.parametrize("shape", [(224, 320), (160, 224), (96, 352)])
+def test_scores_do_not_depend_on_the_number_of_threads(shape):
+    """An archive has the same bytes whoever makes it: one process, or workers of one thread each."""
+    rng = np.random.default_rng(0)
+    found = []
+    inputs = None
+    for threads in (1, 2, 3):
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        session = onnxruntime.InferenceSession(SHIPPED_FILE, options, providers=["CPUExecutionProvider"])
+        if inputs is None:
+            sizes = {each.name: each.shape[1:] for each in session.get_inputs()}
+            inputs = {
+                name: rng.random((1, bands, *(side if name.endswith("ten") else side // 2 for side in shape)))
+                if sides
+                else rng.random((1, bands))
+                for name, (bands, *sides) in sizes.items()
+            }
+            inputs = {name: values.astype(np.float32) for name, values in inputs.items()}
+        found.append(session.run(None, inputs))
+    for other in found[1:]:
+        for one, same in zip(found[0], other, strict=True):
+            np.testing.assert_array_equal(one, same)
 
 
 def test_conditions_tell_what_is_there():

@@ -100,7 +100,7 @@ def export(network: Network, path: Path, *, about: About) -> Path:
             output_names=["score", "cause", "prior"],
             dynamic_axes={**axes, "conditions": {0: "n"}},
         )
-    graph = onnx.load(str(part))
+    graph = with_wide_logarithms(onnx.load(str(part)))
     facts = {
         "format": 1, "version": about.version, "licence": about.licence, "stride": STRIDE, "ten": TEN, "twenty": TWENTY,
         "calibration": about.calibration, "causes": CAUSES, "training": about.training,
@@ -112,6 +112,39 @@ def export(network: Network, path: Path, *, about: About) -> Path:
     onnx.save(graph, str(part))
     part.replace(path)
     return path
+
+
+def with_wide_logarithms(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Have logarithms taken in float64, so that scores don't depend on the number of threads.
+
+    The runtime gives each thread a run of pixels, does most of it with vector instructions and what is left at its end
+    without, and the two differ in a float32's last bit. A tenth of the network's time.
+
+    Parameters
+    ----------
+    model : onnx.ModelProto
+        Of float32; stays as it is.
+
+    Returns
+    -------
+    onnx.ModelProto
+    """
+    out = onnx.ModelProto()
+    out.CopyFrom(model)
+    del out.graph.node[:]
+    for node in model.graph.node:
+        if node.op_type != "Log":
+            out.graph.node.append(node)
+            continue
+        wide, result = f"{node.output[0]}_wide_input", f"{node.output[0]}_wide"
+        out.graph.node.extend(
+            [
+                onnx.helper.make_node("Cast", node.input, [wide], to=onnx.TensorProto.DOUBLE),
+                onnx.helper.make_node("Log", [wide], [result], name=node.name),
+                onnx.helper.make_node("Cast", [result], node.output, to=onnx.TensorProto.FLOAT),
+            ]
+        )
+    return out
 
 
 def _check(about: About) -> None:
